@@ -1,0 +1,110 @@
+"""What every message says of itself: the header map of SEND, ASK, PUBLISH and so of DELIVER.
+
+====== ============= ===============================================================
+field  meaning       rule
+====== ============= ===============================================================
+id     message       required, 1 to 128 characters, unique per message
+corr   correlation   the id of the conversation; absent: the message's own id
+cause  causation     the id of the message whose handling caused this one; may be absent
+ct     content type  absent: ``application/msgpack``
+hdr    headers       the application's own text pairs; may be absent
+====== ============= ===============================================================
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+from cqrsbus.errors import ProtocolError
+from cqrsbus.wire.header import Fields, Value, decode_header, encode_header, text
+
+MAX_ID_LENGTH: Final = 128
+MAX_CONTENT_TYPE_LENGTH: Final = 64
+DEFAULT_CONTENT_TYPE: Final = "application/msgpack"
+NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+class Envelope(NamedTuple):
+    """A message's description of itself.
+
+    Args:
+        message_id: Unique per message, 1 to 128 characters.
+        correlation_id: The conversation it belongs to; empty: it starts one.
+        causation_id: The message whose handling caused it; empty: none.
+        content_type: What the body is.
+        headers: The application's own pairs.
+    """
+
+    message_id: str
+    correlation_id: str = ""
+    causation_id: str = ""
+    content_type: str = DEFAULT_CONTENT_TYPE
+    headers: Mapping[str, str] = NO_HEADERS
+
+
+def encode_envelope(envelope: Envelope) -> bytes:
+    """Pack an envelope, leaving out what is at its default."""
+    message_id, correlation_id, causation_id, content_type, headers = envelope
+    says_more = correlation_id or causation_id or headers or content_type != DEFAULT_CONTENT_TYPE
+    if not says_more and message_id.isascii() and (head := _SHORT.get(len(message_id))) is not None:
+        return head + message_id.encode()
+    fields: dict[str, Value] = {"id": message_id}
+    if correlation_id:
+        fields["corr"] = correlation_id
+    if causation_id:
+        fields["cause"] = causation_id
+    if content_type != DEFAULT_CONTENT_TYPE:
+        fields["ct"] = content_type
+    if headers:
+        fields["hdr"] = dict(headers)
+    return encode_header(fields)
+
+
+def decode_envelope(data: bytes) -> Envelope:
+    """Unpack and check an envelope.
+
+    Raises:
+        ProtocolError: BAD_FRAME, a field is missing, unknown, of the wrong type or too long.
+    """
+    short_id = data[_SHORT_HEAD:]
+    if short_id.isascii() and data[:_SHORT_HEAD] == _SHORT.get(len(short_id)):
+        return Envelope(str(short_id, "ascii"))
+    fields = decode_header(data)
+    if not fields.keys() <= _KNOWN:
+        raise ProtocolError(f"unknown header fields; known are {', '.join(sorted(_KNOWN))}")
+    message_id = text(fields, "id", limit=MAX_ID_LENGTH)
+    if not message_id:
+        raise ProtocolError("header field 'id' is empty")
+    if len(fields) == 1:
+        return Envelope(message_id)
+    return Envelope(
+        message_id,
+        text(fields, "corr", limit=MAX_ID_LENGTH, default=""),
+        text(fields, "cause", limit=MAX_ID_LENGTH, default=""),
+        text(fields, "ct", limit=MAX_CONTENT_TYPE_LENGTH, default=DEFAULT_CONTENT_TYPE),
+        _headers(fields),
+    )
+
+
+def check_envelope(data: bytes) -> None:
+    """Check an envelope that is only passed on; see :func:`decode_envelope`."""
+    short_id = data[_SHORT_HEAD:]
+    if not (short_id.isascii() and data[:_SHORT_HEAD] == _SHORT.get(len(short_id))):
+        decode_envelope(data)
+
+
+_KNOWN: Final = frozenset({"id", "corr", "cause", "ct", "hdr"})
+
+# The usual header, that of a message which says no more than its id, is recognised without decoding: a map of one pair
+# (81), the key "id" (a2 69 64), and a text of 1 to 31 bytes (a0 plus its length). This is on the hot path of every
+# process a message goes through.
+_MAX_SHORT: Final = 31
+_SHORT: Final = {size: bytes((0x81, 0xA2, *b"id", 0xA0 | size)) for size in range(1, _MAX_SHORT + 1)}
+_SHORT_HEAD: Final = 5
+
+
+def _headers(fields: Fields) -> Mapping[str, str]:
+    headers = fields.get("hdr", NO_HEADERS)
+    if not isinstance(headers, Mapping) or not all(isinstance(value, str) for value in headers.values()):
+        raise ProtocolError("header field 'hdr' is not a map of text to text")
+    return headers  # type: ignore[return-value]  # just checked, value by value
