@@ -1,0 +1,72 @@
+"""The heap of deadlines, against a dictionary."""
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from cqrsbus.routing.deadlines import SLACK, DeadlineHeap
+
+KEYS = st.sampled_from("abcdef")
+TIMES = st.integers(0, 10).map(float)
+
+
+class DeadlineMachine(RuleBasedStateMachine):
+    """Keys come, move and go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heap: DeadlineHeap[str] = DeadlineHeap()
+        self.model: dict[str, float] = {}
+
+    @rule(key=KEYS, deadline=TIMES)
+    def set(self, key: str, deadline: float) -> None:
+        others = [other for name, other in self.model.items() if name != key]
+        self.model[key] = deadline
+        is_earliest = self.heap.set(key, deadline)
+        if not others or deadline < min(others):
+            assert is_earliest
+        elif deadline > min(others):
+            assert not is_earliest
+
+    @rule(key=KEYS)
+    def discard(self, key: str) -> None:
+        self.model.pop(key, None)
+        self.heap.discard(key)
+
+    @rule(now=TIMES)
+    def expire(self, now: float) -> None:
+        expected = sorted(deadline for deadline in self.model.values() if deadline <= now)
+        popped = list(self.heap.pop_expired(now))
+        assert [self.model.pop(key) for key in popped] == expected
+
+    @invariant()
+    def they_agree(self) -> None:
+        assert len(self.heap) == len(self.model)
+        assert all(key in self.heap for key in self.model)
+        assert self.heap.earliest == min(self.model.values(), default=None)
+
+
+TestDeadlines = DeadlineMachine.TestCase
+
+
+def test_memory_follows_what_is_awaited() -> None:
+    heap: DeadlineHeap[int] = DeadlineHeap()
+    heap.set(-1, 0.5)
+    for number in range(10_000):
+        heap.set(number, 1000.0 + number)
+        heap.discard(number)
+    assert len(heap) == 1
+    assert len(heap._heap) <= 2 + SLACK + 1
+    assert list(heap.pop_expired(2000.0)) == [-1]
+
+
+def test_keys_may_come_while_others_are_taken() -> None:
+    heap: DeadlineHeap[str] = DeadlineHeap()
+    heap.set("a", 1.0)
+    seen: list[str] = []
+    for key in heap.pop_expired(5.0):
+        seen.append(key)
+        if len(seen) < 3:
+            heap.set(f"{key}+", 2.0)
+            heap.set("later", 6.0)
+    assert seen == ["a", "a+", "a++"]
+    assert heap.earliest == 6.0
