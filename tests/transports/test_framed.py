@@ -1,0 +1,328 @@
+"""Frames over a byte stream: what is joined, who writes, and how the end comes to everybody."""
+
+from collections.abc import AsyncIterator, Callable
+
+import anyio
+import pytest
+from anyio.lowlevel import checkpoint
+
+from cqrsbus.errors import ProtocolError
+from cqrsbus.transports import connect, listen
+from cqrsbus.transports.framed import WRITE_SIZE, FramedStream
+from cqrsbus.wire.connection import PREAMBLE, Connection, Role
+from cqrsbus.wire.frames import Frame, Kind
+from tests.transports.exchange import Pair, receive_exactly, receive_to_the_end
+from tests.transports.narrow import NO_LIMIT, NarrowStream
+
+pytestmark = pytest.mark.anyio
+
+
+def ping(number: int) -> Frame:
+    return Frame(Kind.PING, id=number)
+
+
+def large(number: int, size: int = 5 * WRITE_SIZE) -> Frame:
+    return Frame.of(Kind.PUBLISH, topic=b"t", body=bytes([number]) * size, id=number)
+
+
+def encoded(*frames: Frame) -> bytes:
+    return b"".join(frame.encode() for frame in frames)
+
+
+def framed_over(stream: NarrowStream, *, write_timeout: float = 10) -> FramedStream:
+    return FramedStream(stream, _client(), write_timeout=write_timeout)
+
+
+def _client() -> Connection:
+    return Connection(Role.CLIENT, max_frame=1 << 24, max_header=1024)
+
+
+@pytest.fixture
+async def pair() -> AsyncIterator[Pair]:
+    listener = await listen("memory:framed")
+    here = await connect(listener.url)
+    there = await listener.accept()
+    listener.close()
+    yield here, there
+    here.close()
+    there.close()
+
+
+async def eventually(done: Callable[[], bool]) -> None:
+    """Let the other tasks run until they have done it."""
+    while not done():
+        await checkpoint()
+
+
+class TestFlushNowait:
+    async def test_what_was_put_leaves_in_one_write(self) -> None:
+        stream = NarrowStream()
+        framed = framed_over(stream)
+        frames = [ping(1), Frame.of(Kind.PUBLISH, topic=b"t", body=b"body"), ping(2)]
+        framed.put_bytes(PREAMBLE)
+        for frame in frames:
+            framed.put(frame)
+        assert framed.buffered == len(PREAMBLE) + sum(frame.size for frame in frames)
+        framed.flush_nowait()
+        assert stream.taken == [PREAMBLE + encoded(*frames)]
+        assert framed.buffered == 0
+
+    async def test_no_write_is_longer_than_64_kib(self) -> None:
+        stream = NarrowStream()
+        framed = framed_over(stream)
+        frames = [ping(1), large(2), *map(ping, range(3000)), large(3)]
+        for frame in frames:
+            framed.put(frame)
+        framed.flush_nowait()
+        assert stream.content == encoded(*frames)
+        assert max(map(len, stream.taken)) == WRITE_SIZE
+
+    @pytest.mark.parametrize("room", [0, 1, 27, 28, 30, WRITE_SIZE - 1, WRITE_SIZE, WRITE_SIZE + 1, 5 * WRITE_SIZE])
+    async def test_the_writer_goes_on_where_the_peer_took_no_more(self, room: int) -> None:
+        stream = NarrowStream(room)
+        framed = framed_over(stream)
+        frames = [ping(1), large(2), ping(3)]
+        with anyio.fail_after(5):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(framed.write)
+                await eventually(lambda: framed._wake is not None)
+                for frame in frames:
+                    framed.put(frame)
+                framed.flush_nowait()
+                assert stream.content == encoded(*frames)[:room]
+                assert framed.buffered == len(encoded(*frames)) - room
+                await stream.waiting.wait()
+                stream.widen()
+                framed.finish()
+        assert stream.content == encoded(*frames)
+        assert framed.buffered == 0
+
+    async def test_it_stands_back_while_the_writer_is_in_the_middle_of_a_frame(self) -> None:
+        stream = NarrowStream(10)
+        framed = framed_over(stream)
+        with anyio.fail_after(5):
+            async with anyio.create_task_group() as tasks:
+                framed.put(ping(1))
+                tasks.start_soon(framed.write)
+                await stream.waiting.wait()
+                framed.put(ping(2))
+                stream.room = NO_LIMIT
+                framed.flush_nowait()
+                assert len(stream.content) == 10
+                stream.widen()
+                framed.finish()
+        assert stream.content == encoded(ping(1), ping(2))
+
+    async def test_a_peer_that_is_gone_is_the_writers_to_report(self) -> None:
+        stream = NarrowStream()
+        framed = framed_over(stream)
+        with anyio.fail_after(5):
+            with pytest.RaisesGroup(anyio.BrokenResourceError):
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(framed.write)
+                    await eventually(lambda: framed._wake is not None)
+                    stream.broken = True
+                    framed.put(ping(1))
+                    framed.flush_nowait()
+                    assert framed.buffered == 0
+                    framed.put(ping(2))
+                    assert framed.buffered == 0, "kept for a peer that is gone"
+
+
+class TestWrite:
+    async def test_what_is_put_until_it_runs_leaves_in_one_write(self) -> None:
+        stream = NarrowStream()
+        framed = framed_over(stream)
+        with anyio.fail_after(5):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(framed.write)
+                await eventually(lambda: framed._wake is not None)
+                for number in range(3):
+                    framed.put(ping(number))
+                    framed.flush_soon()
+                assert stream.taken == []
+                framed.finish()
+        assert stream.taken == [encoded(ping(0), ping(1), ping(2))]
+
+    async def test_finishing_sends_what_is_buffered_and_takes_no_more(self) -> None:
+        stream = NarrowStream()
+        framed = framed_over(stream)
+        framed.put(large(1))
+        framed.finish()
+        framed.put(ping(2))
+        framed.put_bytes(b"more")
+        with anyio.fail_after(5):
+            await framed.write()
+        assert stream.content == encoded(large(1))
+
+    async def test_a_peer_that_takes_nothing_for_too_long(self) -> None:
+        framed = framed_over(NarrowStream(5), write_timeout=0.01)
+        framed.put(ping(1))
+        with anyio.fail_after(5), pytest.raises(TimeoutError):
+            await framed.write()
+        assert framed.buffered == 0
+
+    async def test_other_tasks_run_while_a_fast_peer_takes_everything(self) -> None:
+        framed = framed_over(NarrowStream())
+        framed.put(large(1))
+        with anyio.fail_after(5):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(framed.write)
+                await eventually(lambda: framed.buffered < large(1).size)
+                assert framed.buffered > 0
+                framed.finish()
+
+    async def test_cancelled_in_the_middle_of_a_frame_it_never_sends_the_rest(self) -> None:
+        stream = NarrowStream(10)
+        framed = framed_over(stream)
+        framed.put(ping(1))
+        with anyio.fail_after(5):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(framed.write)
+                await stream.waiting.wait()
+                tasks.cancel_scope.cancel()
+            stream.widen()
+            framed.put(ping(2))
+            framed.flush_nowait()
+            assert framed.buffered == 0
+            with pytest.raises(anyio.BrokenResourceError):
+                await framed.write()
+        assert len(stream.content) == 10
+
+
+class TestWaitRoom:
+    async def test_it_returns_at_once_below_the_limit(self) -> None:
+        framed = framed_over(NarrowStream())
+        framed.put(ping(1))
+        with anyio.fail_after(5):
+            await framed.wait_room(29)
+
+    async def test_everybody_who_waits_goes_on_when_there_is_room(self) -> None:
+        stream = NarrowStream(0)
+        framed = framed_over(stream)
+        passed: list[int] = []
+
+        async def wait(limit: int) -> None:
+            await framed.wait_room(limit)
+            assert framed.buffered < limit
+            passed.append(limit)
+
+        with anyio.fail_after(5):
+            async with anyio.create_task_group() as tasks:
+                framed.put(large(1))
+                for limit in (1, WRITE_SIZE, 4 * WRITE_SIZE):
+                    tasks.start_soon(wait, limit)
+                tasks.start_soon(framed.write)
+                await stream.waiting.wait()
+                assert not passed
+                stream.widen()
+                await eventually(lambda: len(passed) == 3)
+                framed.finish()
+        assert sorted(passed) == [1, WRITE_SIZE, 4 * WRITE_SIZE]
+
+    @pytest.mark.parametrize("end", ["close", "break", "cancel the writer"])
+    async def test_nobody_waits_for_room_on_a_connection_that_is_over(self, end: str) -> None:
+        stream = NarrowStream(0)
+        framed = framed_over(stream)
+
+        async def write() -> None:
+            with writing, pytest.raises(anyio.BrokenResourceError):
+                await framed.write()
+
+        with anyio.fail_after(5):
+            async with anyio.create_task_group() as tasks:
+                writing = anyio.CancelScope()
+                framed.put(ping(1))
+                tasks.start_soon(write)
+                await stream.waiting.wait()
+                tasks.start_soon(framed.wait_room, 1)
+                await eventually(lambda: framed._room is not None)
+                if end == "cancel the writer":
+                    writing.cancel()
+                else:
+                    stream.broken = True
+                    if end == "close":
+                        framed.close()
+                    stream.widen()
+
+
+async def test_closing_ends_a_writer_that_has_nothing_to_do() -> None:
+    framed = framed_over(NarrowStream())
+    with anyio.fail_after(5), pytest.RaisesGroup(anyio.BrokenResourceError):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(framed.write)
+            await eventually(lambda: framed._wake is not None)
+            framed.close()
+
+
+async def test_frames_are_received_as_they_come_and_then_the_end(pair: Pair) -> None:
+    here, there = pair
+    framed = FramedStream(here, _client(), write_timeout=10)
+    welcome = Frame(Kind.WELCOME)
+    with anyio.fail_after(5):
+        await there.send(PREAMBLE + encoded(welcome, ping(1)) + ping(2).encode()[:-1])
+        assert await framed.receive() == [welcome, ping(1)]
+        await there.send(ping(2).encode()[-1:])
+        there.send_eof()
+        assert await framed.receive() == [ping(2)]
+        assert not framed.ended
+        assert await framed.receive() is None
+    assert framed.ended
+
+
+async def test_what_came_before_the_break_of_protocol_comes_first(pair: Pair) -> None:
+    here, there = pair
+    framed = FramedStream(here, _client(), write_timeout=10)
+    with anyio.fail_after(5):
+        await there.send(PREAMBLE + encoded(Frame(Kind.WELCOME), ping(1), Frame(Kind.HELLO), ping(2)))
+        assert await framed.receive() == [Frame(Kind.WELCOME), ping(1)]
+        for _ in range(2):
+            with pytest.raises(ProtocolError, match="HELLO") as caught:
+                await framed.receive()
+            assert caught.value is framed.failure
+
+
+async def test_an_end_in_the_middle_of_a_frame(pair: Pair) -> None:
+    here, there = pair
+    framed = FramedStream(here, _client(), write_timeout=10)
+    with anyio.fail_after(5):
+        await there.send(PREAMBLE + encoded(Frame(Kind.WELCOME))[:-1])
+        there.send_eof()
+        with pytest.raises(ProtocolError, match="middle of a frame"):
+            await framed.receive()
+    assert framed.ended
+
+
+async def test_the_last_words_arrive_though_the_peer_goes_on_talking(pair: Pair) -> None:
+    here, there = pair
+    framed = FramedStream(here, _client(), write_timeout=10)
+    heard: list[bytes] = []
+
+    async def talk_and_listen() -> None:
+        await there.send(b"x" * 3 * WRITE_SIZE)
+        heard.append(await receive_to_the_end(there))
+        there.close()
+
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(talk_and_listen)
+            framed.put(ping(1))
+            framed.finish()
+            await framed.write()
+            await framed.linger()
+    assert heard == [ping(1).encode()]
+
+
+async def test_the_times_of_the_last_traffic_are_kept(pair: Pair) -> None:
+    here, there = pair
+    framed = FramedStream(here, _client(), write_timeout=10)
+    framed.last_sent = framed.last_received = 0.0
+    framed.put(ping(1))
+    assert framed.last_sent == 0.0
+    framed.flush_nowait()
+    assert framed.last_sent > 0.0
+    with anyio.fail_after(5):
+        assert await receive_exactly(there, ping(1).size) == ping(1).encode()
+        await there.send(PREAMBLE + encoded(Frame(Kind.WELCOME)))
+        await framed.receive()
+    assert framed.last_received > 0.0
