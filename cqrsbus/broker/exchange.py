@@ -1,0 +1,119 @@
+"""The exchange: carries out what the router decides.
+
+The rules:
+
+1. Decisions are carried out in order, and wholly, before the next frame is looked at: nothing waits in between.
+2. A member only buffers what it is given; each is flushed once, after the whole batch.
+3. One timer serves every deadline.
+
+An exchange has no sockets. A session puts one behind a socket; an embedded one is used without.
+"""
+
+from collections.abc import Iterable
+from itertools import count
+from typing import Protocol
+
+import anyio
+
+from cqrsbus.alarm import Alarm
+from cqrsbus.broker.limits import BrokerLimits
+from cqrsbus.errors import Code
+from cqrsbus.routing.output import Emission
+from cqrsbus.routing.router import Router
+from cqrsbus.wire.frames import Frame, Kind
+from cqrsbus.wire.header import encode_header
+
+
+class Member(Protocol):
+    """Whoever takes part: a client behind a socket, or one in this process."""
+
+    @property
+    def ending(self) -> bool:
+        """Whether it was told ERROR: nothing more is taken from it."""
+        ...
+
+    def put(self, frame: Frame) -> None:
+        """Buffer a frame for it; it is cut off if its buffer is full."""
+        ...
+
+    def flush(self) -> None:
+        """Let it have what was put."""
+        ...
+
+
+class Exchange:
+    """Joins members through a router.
+
+    Args:
+        limits: What the members may do.
+    """
+
+    def __init__(self, limits: BrokerLimits | None = None) -> None:
+        self.limits = limits or BrokerLimits()
+        self.router = Router(self.limits.routing)
+        self._members: dict[int, Member] = {}
+        self._numbers = count(1)
+        self._alarm = Alarm()
+        self._moved = anyio.Event()
+
+    def attach(self, member: Member, service: str, instance: str) -> int:
+        """Let a member take part; returns its number."""
+        number = next(self._numbers)
+        self.router.attach(number, service, instance)
+        self._members[number] = member
+        return number
+
+    def detach(self, number: int) -> None:
+        """A member is gone; who waited for it is told."""
+        del self._members[number]
+        self._carry_out(self.router.detach(number, anyio.current_time()))
+
+    def receive(self, number: int, frames: Iterable[Frame]) -> None:
+        """Route what a member sent."""
+        member = self._members[number]
+        members, now, dirty = self._members, anyio.current_time(), set[Member]()
+        for frame in frames:
+            if member.ending:
+                break
+            for target, emitted in self.router.receive(number, frame, now):
+                if (receiver := members.get(target)) is not None:
+                    receiver.put(emitted)
+                    dirty.add(receiver)
+        self._finish(dirty)
+
+    def announce_drain(self) -> None:
+        """Tell every member that the broker is about to stop."""
+        self._carry_out([(number, Frame(Kind.DRAIN)) for number in self._members])
+
+    def dismiss(self, code: Code, reason: str) -> None:
+        """Send every member away, telling it why."""
+        farewell = Frame.of(Kind.ERROR, detail=code, header=encode_header({"reason": reason}))
+        self._carry_out([(number, farewell) for number in self._members])
+
+    async def wait_idle(self) -> None:
+        """Wait until nobody waits for an answer."""
+        while self.router.open_requests:
+            # Several may wait: all of them for the same move.
+            if self._moved.is_set():
+                self._moved = anyio.Event()
+            await self._moved.wait()
+
+    async def run(self) -> None:
+        """Let time pass: answer requests whose deadline is over, give up stalled consumers."""
+        while True:
+            await self._alarm.sleep_until(self.router.next_deadline)
+            self._carry_out(self.router.expire(anyio.current_time()))
+
+    def _carry_out(self, emissions: Iterable[Emission]) -> None:
+        dirty = set[Member]()
+        for target, frame in emissions:
+            if (receiver := self._members.get(target)) is not None:
+                receiver.put(frame)
+                dirty.add(receiver)
+        self._finish(dirty)
+
+    def _finish(self, dirty: Iterable[Member]) -> None:
+        for member in dirty:
+            member.flush()
+        self._alarm.bring_forward(self.router.next_deadline)
+        self._moved.set()

@@ -1,0 +1,203 @@
+"""A session: one client's connection, from its first byte to our last word.
+
+The rules:
+
+1. First the preamble and HELLO, within the handshake's timeout; then frames go to the exchange as they come.
+2. However a session ends, its member is detached from the exchange at once and exactly once.
+3. Who is sent away is told why: an ERROR frame is flushed before the connection is closed, for at most
+   :data:`LAST_WORDS` seconds. An HTTP client is told in HTTP.
+4. What one session does never reaches another: its errors end here.
+"""
+
+import logging
+
+import anyio
+
+from cqrsbus.broker.exchange import Exchange
+from cqrsbus.broker.greeting import NOT_HTTP, Hello, read_hello, welcome
+from cqrsbus.errors import Code, ProtocolError
+from cqrsbus.transports.framed import FramedStream
+from cqrsbus.transports.port import ByteStream
+from cqrsbus.wire.connection import PREAMBLE, Connection, Role
+from cqrsbus.wire.frames import Frame, Kind
+from cqrsbus.wire.header import encode_header
+
+log = logging.getLogger(__name__)
+
+LAST_WORDS = 1.0
+
+
+class Session:
+    """One client's connection.
+
+    Args:
+        stream: The accepted connection.
+        exchange: Where its frames go.
+        broker_id: What the WELCOME calls this broker.
+    """
+
+    def __init__(self, stream: ByteStream, exchange: Exchange, broker_id: str) -> None:
+        self._exchange = exchange
+        self._limits = exchange.limits
+        self._broker_id = broker_id
+        self._connection = Connection(Role.BROKER, max_frame=self._limits.max_frame, max_header=self._limits.max_header)
+        self._framed = FramedStream(stream, self._connection, write_timeout=self._limits.write_timeout)
+        self._reading = anyio.CancelScope()
+        self._written = anyio.Event()
+        self._number: int | None = None
+        self._name = stream.peer
+        self._greeted_back = False
+        #: Set once HELLO was accepted, or the session is over.
+        self.opened = anyio.Event()
+        self.ending = False
+
+    def put(self, frame: Frame) -> None:
+        """Buffer a frame for this client; cut it off if it does not take what it is sent."""
+        self._framed.put(frame)
+        if frame.kind == Kind.ERROR:
+            self._finish()
+        elif self._framed.buffered > self._limits.max_outbox and not self.ending:
+            self.end(Code.SLOW_CONSUMER, f"{self._framed.buffered} bytes wait to be sent to this client")
+
+    def flush(self) -> None:
+        """Send what was put."""
+        self._framed.flush_nowait()
+
+    def end(self, code: Code, reason: str) -> None:
+        """Send this client away, telling it why."""
+        if self.ending:
+            return
+        log.info("%s: %s: %s", self._name, code.name, reason)
+        self._greet_back()
+        self._framed.put(Frame.of(Kind.ERROR, detail=code, header=encode_header({"reason": reason})))
+        self._finish()
+
+    def check_heartbeat(self, now: float) -> None:
+        """Say PING if we were silent for long; end the session if the client was."""
+        if self._number is None or self.ending:
+            return
+        # What the next look, a quarter of a heartbeat from now, would find too late is found now.
+        if now - self._framed.last_received > self._limits.dead_after - self._limits.heartbeat / 4:
+            self.end(Code.HEARTBEAT_LOST, f"nothing was received for {self._limits.dead_after:g} s")
+        elif now - self._framed.last_sent >= self._limits.heartbeat:
+            self._framed.put(Frame(Kind.PING))
+            self._framed.flush_soon()
+
+    async def serve(self) -> None:
+        """Serve the client until either side ends the connection."""
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._write)
+                try:
+                    with self._reading:
+                        await self._converse()
+                finally:
+                    self._detach()
+                    with anyio.move_on_after(LAST_WORDS, shield=True):
+                        await self._last_words()
+                    tasks.cancel_scope.cancel()
+                    self.opened.set()
+        finally:
+            self._framed.close()
+
+    async def _write(self) -> None:
+        try:
+            await self._framed.write()
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+            self._reading.cancel()
+        except TimeoutError:
+            log.warning("%s: cut off: it took nothing for %g s", self._name, self._limits.write_timeout)
+            self._framed.close()
+            self._reading.cancel()
+        finally:
+            self._written.set()
+
+    async def _converse(self) -> None:
+        try:
+            with anyio.fail_after(self._limits.handshake_timeout):
+                hello = await self._hello()
+            if hello is not None:
+                self._accept(hello)
+                await self._relay()
+        except TimeoutError:
+            self.end(Code.HANDSHAKE_TIMEOUT, f"no HELLO within {self._limits.handshake_timeout:g} s")
+        except ProtocolError as error:
+            self._refuse(error)
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+            log.debug("%s: the connection broke", self._name)
+
+    async def _hello(self) -> Hello | None:
+        frames = await self._framed.receive()
+        if frames is None:
+            return None
+        if frames[0].kind == Kind.ERROR:
+            log.info("%s: the client refused us", self._name)
+            return None
+        hello = read_hello(frames[0])
+        # Whoever says more than HELLO has broken the protocol already.
+        if self._framed.failure is not None:
+            raise self._framed.failure
+        return hello
+
+    def _accept(self, hello: Hello) -> None:
+        self._connection.welcome()
+        self._number = self._exchange.attach(self, hello.service, hello.instance)
+        self._name = f"{hello.service}/{hello.instance} ({self._framed.peer})"
+        log.info("%s: connected as session %d", self._name, self._number)
+        self._greet_back()
+        self.put(welcome(self._limits, self._number, self._broker_id))
+        self.flush()
+        self.opened.set()
+
+    async def _relay(self) -> None:
+        number = self._number
+        assert number is not None
+        while (frames := await self._framed.receive()) is not None:
+            last = frames[-1]
+            if last.kind == Kind.ERROR:
+                frames.pop()
+            self._exchange.receive(number, self._answer_pings(frames))
+            if self.ending or last.kind == Kind.ERROR:
+                return
+
+    def _answer_pings(self, frames: list[Frame]) -> list[Frame]:
+        """Keep what concerns the connection alone from the exchange."""
+        if not any(frame.kind in _OWN for frame in frames):
+            return frames
+        for frame in frames:
+            if frame.kind == Kind.PING:
+                self.put(Frame(Kind.PONG, id=frame.id))
+        self.flush()
+        return [frame for frame in frames if frame.kind not in _OWN]
+
+    def _refuse(self, error: ProtocolError) -> None:
+        if self._connection.peer_speaks_http:
+            log.info("%s: %s", self._name, error.reason)
+            self._framed.put_bytes(NOT_HTTP)
+            self._finish()
+        else:
+            self.end(error.code, error.reason)
+
+    def _greet_back(self) -> None:
+        if not self._greeted_back:
+            self._greeted_back = True
+            self._framed.put_bytes(PREAMBLE)
+
+    def _finish(self) -> None:
+        self.ending = True
+        self._framed.finish()
+        self._reading.cancel()
+
+    def _detach(self) -> None:
+        if self._number is not None:
+            self._exchange.detach(self._number)
+            log.info("%s: disconnected", self._name)
+
+    async def _last_words(self) -> None:
+        self._framed.finish()
+        await self._written.wait()
+        if self.ending:
+            await self._framed.linger()
+
+
+_OWN = frozenset({Kind.PING, Kind.PONG})
