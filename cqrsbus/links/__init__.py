@@ -1,0 +1,1 @@
+"""How a bus reaches a broker: a link carries its messages, whatever the broker is."""

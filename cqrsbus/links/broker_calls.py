@@ -1,0 +1,213 @@
+"""The calls over a link to a cqrsbus broker: send, ask, stream, gather, describe and publish.
+
+The rules:
+
+1. A call waits for a connection, for room in its send buffer, and for a place among the open calls, all within its own
+   deadline; then it is put, and nothing that happens afterwards sends it again.
+2. A call that is left before its end says CANCEL.
+3. Events are put as long as the publish window is open; now and then other tasks get a turn.
+"""
+
+import math
+
+import anyio
+from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
+
+from cqrsbus.errors import DeadlineExceededError, PayloadTooLargeError
+from cqrsbus.links.calls import Call, OpenCalls, Verb
+from cqrsbus.links.channel import Channel
+from cqrsbus.links.line import Line
+from cqrsbus.links.port import Answer, Described, Outgoing, StreamTerms
+from cqrsbus.links.replies import BrokerReplies, RepliesCall
+from cqrsbus.links.window import Window
+from cqrsbus.wire.envelope import DEFAULT_CONTENT_TYPE, encode_envelope
+from cqrsbus.wire.frames import MAX_U16, MAX_U32, Flag, Frame, Kind
+from cqrsbus.wire.header import decode_header, encode_header
+
+#: A broker says in time what was not done in time, and why; that word may take this many seconds to arrive.
+GRACE = 0.5
+#: How many events may be put before other tasks get a turn.
+EVENTS_PER_TURN = 64
+
+
+class BrokerCalls:
+    """The calls over one link.
+
+    Args:
+        line: Whether it is connected.
+    """
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+        self._calls = OpenCalls()
+        self._window = Window()
+        self._since_turn = 0
+
+    @property
+    def late_answers(self) -> int:
+        """Answers that came for calls which had ended."""
+        return self._calls.late
+
+    async def send(self, message: Outgoing, *, timeout: float | None, wait: bool) -> None:
+        """See :meth:`Link.send`."""
+        frame = _frame(Kind.SEND, message, flags=Flag.WAIT if wait else Flag.NONE)
+        await self._call(Verb.SEND, frame, message.topic, timeout)
+
+    async def ask(self, message: Outgoing, *, timeout: float | None) -> Answer:
+        """See :meth:`Link.ask`."""
+        reply = await self._call(Verb.ASK, _frame(Kind.ASK, message), message.topic, timeout)
+        if not reply.header_size:
+            return Answer(DEFAULT_CONTENT_TYPE, reply.tail)
+        content_type = decode_header(reply.header).get("ct", DEFAULT_CONTENT_TYPE)
+        return Answer(str(content_type), reply.body)
+
+    async def stream(self, message: Outgoing, terms: StreamTerms) -> BrokerReplies:
+        """See :meth:`Link.stream`."""
+        frame, lasts_until = _frame(Kind.ASK, message, flags=Flag.STREAM), deadline_of(terms.lasts)
+        begins_by = min(deadline_of(terms.timeout), lasts_until)
+        channel = await self._room_to_call(frame, message.topic, begins_by)
+        _set_ttl(frame, lasts_until)
+        # Of the time to begin in, the broker knows nothing.
+        limit = begins_by + GRACE if begins_by == lasts_until else begins_by
+        call = self._calls.begin(RepliesCall, Verb.ASK, message.topic, timeout=terms.timeout, deadline=limit)
+        call.lasts_until = lasts_until + GRACE
+        return self._put_for_several(frame, call, channel, terms)
+
+    async def gather(self, message: Outgoing, *, timeout: float | None) -> BrokerReplies:
+        """See :meth:`Link.gather`."""
+        frame, deadline = _frame(Kind.ASK, message, flags=Flag.EVERY), deadline_of(timeout)
+        channel = await self._room_to_call(frame, message.topic, deadline)
+        _set_ttl(frame, deadline)
+        call = self._calls.begin(RepliesCall, Verb.ASK, message.topic, timeout=timeout, deadline=deadline + GRACE)
+        call.lasts_until = deadline + GRACE
+        return self._put_for_several(frame, call, channel)
+
+    async def describe(self, kind: str, topic: str, *, timeout: float | None) -> list[Described]:
+        """See :meth:`Link.describe`."""
+        deadline = deadline_of(timeout)
+        frame = Frame.of(Kind.DESCRIBE, topic=topic.encode(), header=encode_header({"kind": kind}))
+        channel = await self._room_to_call(frame, topic, deadline)
+        call = self._calls.begin(RepliesCall, Verb.DESCRIBE, topic, timeout=timeout, deadline=deadline)
+        replies, described = self._put_for_several(frame, call, channel), list[Described]()
+        try:
+            while (reply := await replies.next()) is not None:
+                described.append(Described(reply.instance, reply.body))
+        finally:
+            replies.leave()
+        return described
+
+    def _put_for_several(
+        self, frame: Frame, call: RepliesCall, channel: Channel, terms: StreamTerms | None = None
+    ) -> BrokerReplies:
+        frame.id = call.id
+        channel.put(frame)
+        return BrokerReplies(call, channel, self._calls, terms)
+
+    def publish_nowait(self, message: Outgoing) -> bool:
+        """See :meth:`Link.publish_nowait`."""
+        channel = self._line.channel
+        if channel is None or not self._window.is_open or self._since_turn >= EVENTS_PER_TURN:
+            return False
+        self._since_turn += 1
+        self._put_event(message, channel)
+        return True
+
+    async def publish(self, message: Outgoing, *, timeout: float | None) -> None:
+        """See :meth:`Link.publish`."""
+        self._since_turn = 0
+        await checkpoint()
+        self._put_event(message, await self._wait_to_publish(message.topic, timeout))
+
+    def _put_event(self, message: Outgoing, channel: Channel) -> None:
+        frame = _frame(Kind.PUBLISH, message)
+        self._check_size(frame, channel, message.topic)
+        self._window.use(frame.size)
+        frame.id = self._calls.next_number()
+        channel.put(frame)
+
+    async def _call(self, verb: Verb, frame: Frame, topic: str, timeout: float | None) -> Frame:
+        deadline = deadline_of(timeout)
+        channel = await self._room_to_call(frame, topic, deadline)
+        _set_ttl(frame, deadline)
+        call = self._calls.open(verb, topic, timeout=timeout, deadline=deadline + GRACE)
+        frame.id = call.id
+        return await self._answer(call, frame, channel)
+
+    async def _room_to_call(self, frame: Frame, topic: str, deadline: float) -> Channel:
+        await checkpoint_if_cancelled()
+        channel = self._line.channel
+        try:
+            if channel is None or self._calls.is_full or not channel.has_room:
+                channel = await self._wait_to_call(topic, deadline)
+            self._check_size(frame, channel, topic)
+            if deadline <= anyio.current_time():
+                raise DeadlineExceededError("its time was over before it was sent", stage="connect", topic=topic)
+        except BaseException:
+            # It may have been given a place, and makes no call now.
+            self._calls.offer_place()
+            raise
+        return channel
+
+    async def _answer(self, call: Call, frame: Frame, channel: Channel) -> Frame:
+        channel.put(frame)
+        if len(self._calls) == 1:
+            channel.flush()
+        try:
+            return await call.result()
+        finally:
+            if not call.is_done:
+                channel.put(Frame(Kind.CANCEL, id=call.id))
+            self._calls.close(call)
+
+    async def _wait_to_call(self, topic: str, deadline: float) -> Channel:
+        while True:
+            channel = await self._line.connected(deadline, topic)
+            if channel.has_room and not self._calls.is_full:
+                return channel
+            with anyio.move_on_at(deadline) as scope:
+                await channel.wait_room()
+                await self._calls.wait_place()
+            if scope.cancelled_caught:
+                reason = f"not even sent: {len(self._calls)} calls are open already"
+                raise DeadlineExceededError(reason, stage="connect", topic=topic)
+
+    async def _wait_to_publish(self, topic: str, timeout: float | None) -> Channel:
+        deadline = deadline_of(timeout)
+        while True:
+            channel = await self._line.connected(deadline, topic)
+            if self._window.is_open:
+                return channel
+            with anyio.move_on_at(deadline) as scope:
+                await self._window.wait_open()
+            if scope.cancelled_caught:
+                reason = "the subscribers do not keep up with what is published"
+                raise DeadlineExceededError(reason, stage="connect", topic=topic)
+
+    @staticmethod
+    def _check_size(frame: Frame, channel: Channel, topic: str) -> None:
+        terms = channel.terms
+        if frame.size > terms.max_frame:
+            raise PayloadTooLargeError(
+                f"with its head it has {frame.size} bytes; the broker takes {terms.max_frame}", topic=topic
+            )
+        if frame.header_size > terms.max_header:
+            raise PayloadTooLargeError(
+                f"its headers have {frame.header_size} bytes; the broker takes {terms.max_header}", topic=topic
+            )
+
+
+def _frame(kind: Kind, message: Outgoing, *, flags: int = Flag.NONE) -> Frame:
+    header = encode_envelope(message.envelope)
+    if len(header) > MAX_U16:
+        raise PayloadTooLargeError(f"its headers have {len(header)} bytes", topic=message.topic)
+    return Frame.of(kind, flags=flags, topic=message.topic.encode(), header=header, body=message.body)
+
+
+def deadline_of(timeout: float | None) -> float:
+    """When a timeout is over, on anyio's clock; infinity for never."""
+    return math.inf if timeout is None else anyio.current_time() + timeout
+
+
+def _set_ttl(frame: Frame, deadline: float) -> None:
+    if deadline != math.inf:
+        frame.ttl = min(MAX_U32, max(1, int((deadline - anyio.current_time()) * 1000)))

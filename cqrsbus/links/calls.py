@@ -1,0 +1,241 @@
+"""Calls that wait for their answer, matched by number.
+
+The rules:
+
+1. A call ends exactly once: with its answer, a refusal, its deadline, the loss of its connection, or because the
+   caller left. Whatever comes for a number that is no longer open is late, and is dropped and counted.
+2. One alarm serves every deadline.
+3. As many may be open as the broker allows; more wait for a place.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable
+from enum import Enum
+from itertools import count
+from typing import TypeVar
+
+import anyio
+
+from cqrsbus.alarm import Alarm
+from cqrsbus.errors import (
+    BusError,
+    ConnectionLostError,
+    DeadlineExceededError,
+    DeliveryUnknownError,
+)
+from cqrsbus.routing.deadlines import DeadlineHeap
+from cqrsbus.wire.failures import error_in
+from cqrsbus.wire.frames import Flag, Frame, Kind
+
+
+class Verb(Enum):
+    """What a call does, and so what it means when its answer fails to come."""
+
+    SEND = "send"
+    ASK = "ask"
+    SUBSCRIBE = "subscribe"
+    DESCRIBE = "describe"
+
+
+class OpenCall(ABC):
+    """What is known by its number until it has ended.
+
+    Args:
+        id: Its number on the connection.
+        verb: What it does.
+        topic: What it is about.
+        timeout: Seconds it was given, for the text of its error.
+    """
+
+    __slots__ = ("id", "timeout", "topic", "verb")
+
+    def __init__(self, id: int, verb: Verb, topic: str, timeout: float | None) -> None:
+        self.id = id
+        self.verb = verb
+        self.topic = topic
+        self.timeout = timeout
+
+    @property
+    @abstractmethod
+    def is_done(self) -> bool:
+        """Whether it has ended."""
+
+    @abstractmethod
+    def answer(self, frame: Frame) -> None:
+        """Take a CONFIRM or a REPLY."""
+
+    @abstractmethod
+    def fail(self, error: BusError) -> None:
+        """End it with an error, unless it has ended."""
+
+    def expire(self, now: float) -> float | None:
+        """Its time is up: end it, or say when to look again."""
+        if self.verb is Verb.SEND:
+            self.fail(DeliveryUnknownError(f"no confirmation within {self.timeout:g} s", topic=self.topic))
+        else:
+            self.fail(DeadlineExceededError(f"no answer within {self.timeout:g} s", topic=self.topic))
+        return None
+
+    def lose(self, reason: str) -> None:
+        """End it because its connection is lost."""
+        error = DeliveryUnknownError if self.verb is Verb.SEND else ConnectionLostError
+        self.fail(error(reason, topic=self.topic))
+
+
+class Call(OpenCall):
+    """One call that waits for one answer."""
+
+    __slots__ = ("_done", "_error", "_frame")
+
+    def __init__(self, id: int, verb: Verb, topic: str, timeout: float | None) -> None:
+        super().__init__(id, verb, topic, timeout)
+        self._frame: Frame | None = None
+        self._error: BusError | None = None
+        self._done = anyio.Event()
+
+    @property
+    def is_done(self) -> bool:
+        """See :attr:`OpenCall.is_done`."""
+        return self._done.is_set()
+
+    def answer(self, frame: Frame) -> None:
+        """See :meth:`OpenCall.answer`; it is the end."""
+        if frame.kind == Kind.REPLY and frame.flags & Flag.FAILED:
+            self.fail(error_in(frame, topic=self.topic))
+        elif not self.is_done:
+            self._frame = frame
+            self._done.set()
+
+    def fail(self, error: BusError) -> None:
+        """See :meth:`OpenCall.fail`."""
+        if not self.is_done:
+            self._error = error
+            self._done.set()
+
+    async def result(self) -> Frame:
+        """Wait for its end.
+
+        Raises:
+            BusError: What it was failed with.
+        """
+        await self._done.wait()
+        if self._error is not None:
+            raise self._error
+        assert self._frame is not None
+        return self._frame
+
+
+C = TypeVar("C", bound=OpenCall)
+
+
+class OpenCalls:
+    """The calls of one link that wait."""
+
+    def __init__(self) -> None:
+        self._calls: dict[int, OpenCall] = {}
+        self._numbers = count(1)
+        self._deadlines: DeadlineHeap[OpenCall] = DeadlineHeap()
+        self._alarm = Alarm()
+        self._waiting: deque[anyio.Event] = deque()
+        #: Places of those who have been woken and have not run yet: nobody else may take them.
+        self._promised: set[anyio.Event] = set()
+        self.most = math.inf
+        self.late = 0
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    def next_number(self) -> int:
+        """A number for a frame that nobody waits for."""
+        return next(self._numbers)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether one more call has to wait for a place."""
+        return len(self._calls) + len(self._promised) >= self.most
+
+    async def wait_place(self) -> None:
+        """Wait until one more call may be open: first come, first served. Who then opens none must offer the place."""
+        while self.is_full:
+            place = anyio.Event()
+            self._waiting.append(place)
+            try:
+                await place.wait()
+            except BaseException:
+                if not place.is_set():
+                    self._waiting.remove(place)
+                self._promised.discard(place)
+                self.offer_place()
+                raise
+            self._promised.discard(place)
+
+    def offer_place(self) -> None:
+        """Let the next one who waits have the place that is free, if there is one."""
+        if self._waiting and not self.is_full:
+            place = self._waiting.popleft()
+            self._promised.add(place)
+            place.set()
+
+    def open(self, verb: Verb, topic: str, *, timeout: float | None, deadline: float) -> Call:
+        """Begin a call that has one answer; see :meth:`begin`."""
+        return self.begin(Call, verb, topic, timeout=timeout, deadline=deadline)
+
+    def begin(
+        self,
+        make: Callable[[int, Verb, str, float | None], C],
+        verb: Verb,
+        topic: str,
+        *,
+        timeout: float | None,
+        deadline: float,
+    ) -> C:
+        """Begin a call.
+
+        Args:
+            make: The call's class.
+            verb: What it does.
+            topic: What it is about.
+            timeout: Seconds it was given, for the text of its error.
+            deadline: When it fails, on anyio's clock; infinity for never.
+        """
+        call = make(next(self._numbers), verb, topic, timeout)
+        self._calls[call.id] = call
+        if deadline != math.inf:
+            self._deadlines.set(call, deadline)
+            self._alarm.bring_forward(deadline)
+        return call
+
+    def close(self, call: OpenCall) -> None:
+        """A call is over: its caller has the result, or has left."""
+        self._calls.pop(call.id, None)
+        self._deadlines.discard(call)
+        self.offer_place()
+
+    def find(self, id: int) -> OpenCall | None:
+        """The open call of this number; None, and counted, if what came is late."""
+        call = self._calls.get(id)
+        if call is None:
+            self.late += 1
+        return call
+
+    def lose_all(self, reason: str) -> None:
+        """The connection is lost, and with it every answer."""
+        lost, self._calls = self._calls, {}
+        for call in lost.values():
+            call.lose(reason)
+        # They have to wait for a connection first, and need no place before that.
+        self._promised.clear()
+        while self._waiting:
+            self._waiting.popleft().set()
+
+    async def run(self) -> None:
+        """Let time pass."""
+        while True:
+            await self._alarm.sleep_until(self._deadlines.earliest)
+            now = anyio.current_time()
+            for call in list(self._deadlines.pop_expired(now)):
+                later = call.expire(now)
+                if later is not None:
+                    self._deadlines.set(call, later)
