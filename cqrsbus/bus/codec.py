@@ -1,0 +1,188 @@
+"""How a message becomes the bytes of a body, and back.
+
+Two codecs, told apart on the wire by their content type: msgpack (the default) and JSON. Both write the same
+plain, language-neutral values (see plain.py); msgpack uses no extension types, and JSON writes ``bytes`` as base64.
+
+- A value comes back exactly when the receiver declares the type that was sent, or it is refused when it is
+  written, with the reason. Nothing is turned into something else on the way.
+- A value of a subclass keeps its fields, also inside fields and containers that declare the base.
+- Reading is bounded by the length of the body, and any bytes at all either fit the declared type or raise
+  InvalidMessageError. Nothing read is ever code.
+- Where nothing is declared (``Any``, a bare ``dict``), the receiver gets the plain values.
+"""
+
+import re
+import threading
+from collections.abc import Mapping
+from json import JSONEncoder
+from typing import Final, Protocol, TypeVar
+
+import msgpack
+from pydantic import BaseModel
+from pydantic_core import PydanticSerializationError
+
+from cqrsbus.bus.bounds import check_declared_lengths
+from cqrsbus.bus.plain import fields, in_json, in_msgpack, plain, serialization_reason, text_keys
+from cqrsbus.bus.types import MessageType, message_type
+from cqrsbus.errors import InvalidMessageError
+
+T = TypeVar("T")
+
+#: A packer keeps its largest buffer; above this many bytes it is dropped.
+_KEPT_BUFFER: Final = 1 << 20
+
+
+class Codec(Protocol):
+    """What a body is written and read with."""
+
+    name: str
+    content_type: str
+
+    def encode(self, value: object) -> bytes:
+        """Write a value as a body.
+
+        Args:
+            value: A model, dataclass, plain value, or a container of them.
+
+        Raises:
+            InvalidMessageError: A part of it cannot be carried; the reason says which and why.
+        """
+        ...
+
+    def decode(self, body: bytes, into: MessageType[T]) -> T:
+        """Read a body as a value of the declared type.
+
+        Args:
+            body: Any bytes.
+            into: The declared type.
+
+        Raises:
+            InvalidMessageError: The body is malformed or does not fit.
+        """
+        ...
+
+
+class _MsgpackCodec:
+    name: str = "msgpack"
+    content_type: str = "application/msgpack"
+
+    def __init__(self) -> None:
+        self._local = threading.local()
+
+    def encode(self, value: object) -> bytes:
+        try:
+            tree = (
+                fields(value, message_type(type(value))) if isinstance(value, BaseModel) else plain(value, json=False)
+            )
+            return self._pack(tree)
+        except (ValueError, TypeError, OverflowError, RecursionError) as error:
+            raise InvalidMessageError(f"{type(value).__name__} cannot be written as msgpack: {error}") from None
+
+    def _pack(self, tree: object) -> bytes:
+        packer: msgpack.Packer | None = getattr(self._local, "packer", None)
+        if packer is None:
+            packer = self._local.packer = msgpack.Packer(default=in_msgpack, autoreset=True)
+        try:
+            body: bytes = packer.pack(tree)
+        except BaseException:
+            del self._local.packer
+            raise
+        if len(body) > _KEPT_BUFFER:
+            del self._local.packer
+        return body
+
+    def decode(self, body: bytes, into: MessageType[T]) -> T:
+        check_declared_lengths(body)
+        try:
+            tree: object = msgpack.unpackb(
+                body, raw=False, strict_map_key=False, ext_hook=_refuse_extension, max_ext_len=0
+            )
+        except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
+            raise InvalidMessageError(f"the body is not msgpack: {_kind_of(error)}") from None
+        return into.validate(tree)
+
+
+class _JsonCodec:
+    name: str = "json"
+    content_type: str = "application/json"
+
+    def __init__(self) -> None:
+        self._write = JSONEncoder(default=in_json, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+    def encode(self, value: object) -> bytes:
+        try:
+            return self._encode_model(value) if isinstance(value, BaseModel) else self._dump(plain(value, json=True))
+        except (ValueError, TypeError, OverflowError, RecursionError) as error:
+            raise InvalidMessageError(f"{type(value).__name__} cannot be written as JSON: {error}") from None
+
+    def _encode_model(self, value: BaseModel) -> bytes:
+        declared = message_type(type(value))
+        declared.require_json()
+        if not declared.facts.json_keeps_all:
+            return self._dump(fields(value, declared))
+        try:
+            return declared.adapter.serializer.to_json(
+                value, by_alias=True, round_trip=True, polymorphic_serialization=True
+            )
+        except (PydanticSerializationError, UserWarning) as error:
+            raise InvalidMessageError(serialization_reason(error, declared.name)) from None
+
+    def _dump(self, tree: object) -> bytes:
+        try:
+            return self._write(tree).encode()
+        except TypeError:
+            return self._write(text_keys(tree)).encode()
+
+    def decode(self, body: bytes, into: MessageType[T]) -> T:
+        return into.validate_json(body)
+
+
+MSGPACK: Final[Codec] = _MsgpackCodec()
+JSON: Final[Codec] = _JsonCodec()
+
+_BY_NAME: Final = {codec.name: codec for codec in (MSGPACK, JSON)}
+_BY_CONTENT_TYPE: Final = {codec.content_type: codec for codec in (MSGPACK, JSON)}
+
+
+def codec_named(name: str) -> Codec:
+    """Return the codec with a name.
+
+    Args:
+        name: ``"msgpack"`` or ``"json"``.
+
+    Raises:
+        InvalidMessageError: There is none of that name; the reason lists those that are.
+    """
+    return _pick(name, _BY_NAME, "codec")
+
+
+def codec_for(content_type: str) -> Codec:
+    """Return the codec that reads a content type.
+
+    Args:
+        content_type: As it came with the message.
+
+    Raises:
+        InvalidMessageError: Nothing here reads it; the reason lists what can be read.
+    """
+    return _pick(content_type, _BY_CONTENT_TYPE, "content type")
+
+
+def _pick(wanted: str, known: Mapping[str, Codec], what: str) -> Codec:
+    try:
+        return known[wanted]
+    except KeyError:
+        raise InvalidMessageError(f"unknown {what} {wanted[:64]!r}; known are {', '.join(known)}") from None
+
+
+def _refuse_extension(code: int, data: bytes) -> object:
+    raise ValueError(f"extension type {code} of {len(data)} bytes")
+
+
+def _kind_of(error: Exception) -> str:
+    """Say what is wrong with a body without quoting it."""
+    if isinstance(error, msgpack.ExtraData):
+        return "it goes on after its end"
+    if isinstance(error, UnicodeDecodeError):
+        return "a text in it is not UTF-8"
+    return re.sub(r"[^\w\s().<>=,:-]", "", str(error))[:100] or type(error).__name__

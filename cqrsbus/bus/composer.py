@@ -1,0 +1,134 @@
+"""How a call becomes a message: which topic, which codec, and what the envelope says."""
+
+import os
+import re
+import secrets
+import socket
+from collections.abc import Mapping
+from itertools import count
+from typing import Final
+
+from cqrsbus.bus.codec import Codec
+from cqrsbus.bus.context import get_context
+from cqrsbus.bus.trace_headers import carry_on
+from cqrsbus.errors import InvalidMessageError, InvalidTopicError
+from cqrsbus.links.port import Outgoing
+from cqrsbus.messages import topic_of
+from cqrsbus.topics import validate_topic
+from cqrsbus.wire.envelope import MAX_ID_LENGTH, NO_HEADERS, Envelope
+
+#: So many topics are known to be valid before they are checked anew.
+_MAX_CHECKED: Final = 1024
+
+
+class Composer:
+    """Composes the messages of one bus.
+
+    Args:
+        codec: What bodies are written with.
+    """
+
+    def __init__(self, codec: Codec) -> None:
+        self._codec = codec
+        # One random prefix per bus and a counter: unique, and much cheaper than a UUID for each message.
+        self._prefix = secrets.token_hex(8)
+        self._numbers = count(1)
+        self._checked: set[str] = set()
+
+    def compose(
+        self, topic: str, message: object, *, headers: Mapping[str, str] | None, message_id: str | None
+    ) -> Outgoing:
+        """Make the message of one call.
+
+        Args:
+            topic: Where it goes.
+            message: What is said.
+            headers: The application's own pairs; those of a trace are taken over from the message being handled.
+            message_id: Its id; None makes a new one.
+
+        Raises:
+            InvalidTopicError: The topic is malformed.
+            InvalidMessageError: The message cannot be encoded, or the headers or the id are not what they should be.
+        """
+        if topic not in self._checked:
+            self._remember(validate_topic(topic))
+        try:
+            body = self._codec.encode(message)
+        except InvalidMessageError as error:
+            error.topic = topic
+            raise
+        return Outgoing(topic, self._envelope(topic, headers, message_id), body)
+
+    def _envelope(self, topic: str, headers: Mapping[str, str] | None, message_id: str | None) -> Envelope:
+        context = get_context()
+        if context is None and headers is None and message_id is None:
+            return Envelope(f"{self._prefix}-{next(self._numbers)}", "", "", self._codec.content_type)
+        own = NO_HEADERS if headers is None else _checked_headers(headers, topic)
+        return Envelope(
+            f"{self._prefix}-{next(self._numbers)}" if message_id is None else _checked_id(message_id, topic),
+            context.correlation_id if context is not None else "",
+            context.message_id if context is not None else "",
+            self._codec.content_type,
+            carry_on(context.headers, own) if context is not None else own,
+        )
+
+    def _remember(self, topic: str) -> None:
+        if len(self._checked) >= _MAX_CHECKED:
+            self._checked.clear()
+        self._checked.add(topic)
+
+
+def split(target: object, message: object, *, verb: str) -> tuple[str, object]:
+    """Tell the two forms of a call apart: a topic and a message, or a message that knows its topic.
+
+    Args:
+        target: The call's first argument.
+        message: The second one; ``...`` if there is none.
+        verb: The call's name, for the text of the error.
+
+    Raises:
+        InvalidTopicError: The message knows no topic.
+    """
+    if isinstance(target, str):
+        return target, None if message is ... else message
+    if message is not ...:
+        raise TypeError(f"bus.{verb}() takes a message, or a topic and a message; the first argument is no str")
+    topic = topic_of(target)
+    if topic is None:
+        name = type(target).__name__
+        raise InvalidTopicError(
+            f"{name} has no topic: write bus.{verb}('a.topic', message), or class {name}(..., topic='a.topic')"
+        )
+    return topic, target
+
+
+def new_instance_name() -> str:
+    """A name for this process' bus among those of its service: host, process and a random end, at most 64 letters."""
+    host = re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())[:32]
+    return f"{host}-{os.getpid()}-{secrets.token_hex(4)}"
+
+
+def _checked_id(message_id: str, topic: str) -> str:
+    if not 1 <= len(message_id) <= MAX_ID_LENGTH:
+        raise InvalidMessageError(f"a message id has 1 to {MAX_ID_LENGTH} characters", topic=topic)
+    _check_text(message_id, "the message id", topic)
+    return message_id
+
+
+def _checked_headers(headers: Mapping[str, str], topic: str) -> Mapping[str, str]:
+    pairs: list[tuple[object, object]] = list(headers.items())
+    for key, value in pairs:
+        if not isinstance(key, str) or not isinstance(value, str):
+            raise InvalidMessageError(
+                f"headers are pairs of str, not {type(key).__name__} and {type(value).__name__}", topic=topic
+            )
+        _check_text(key + value, "a header", topic)
+    # A copy: it may wait for its turn, and must not change meanwhile.
+    return dict(headers)
+
+
+def _check_text(text: str, what: str, topic: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InvalidMessageError(f"{what} has half of a surrogate pair, which is no character", topic=topic) from None

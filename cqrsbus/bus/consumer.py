@@ -1,0 +1,163 @@
+"""A consumer: the deliveries of one subscription, given to its handlers.
+
+The rules:
+
+1. At most ``concurrency`` deliveries are worked on at a time, each by one worker. Workers are started when they are
+   needed and stay.
+2. There is no task and no cancel scope per message: a worker has one scope for life. When a caller leaves, the
+   scope of the worker that is busy for it is cancelled, and the worker is replaced.
+3. What has expired or was cancelled while it waited is never started.
+4. Every delivery is settled exactly once, whatever its handler does.
+5. Which delivery is next is not decided here: see :mod:`cqrsbus.bus.waiting`. No worker rests while one may be started.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import anyio
+from anyio.abc import TaskGroup
+from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
+
+from cqrsbus.bus.handler_scope import HandlerScope
+from cqrsbus.bus.waiting import ArrivalOrder, Reading, Waiting
+from cqrsbus.errors import Code
+from cqrsbus.links.port import Delivery
+
+_CANCELLED: Final = {"reason": "the handler was cancelled"}
+
+#: Handles one delivery in the worker's scope and settles it; raises nothing but cancellation.
+Work = Callable[[Delivery, HandlerScope, Reading | None], Awaitable[None]]
+
+
+class Consumer:
+    """Works off deliveries.
+
+    Args:
+        work: What is done with each.
+        concurrency: How many at a time.
+        cancellable: Whether running work is stopped when its caller leaves.
+        tasks: Where workers run.
+        waiting: Where they wait; default: in the order they come.
+    """
+
+    def __init__(
+        self,
+        work: Work,
+        *,
+        concurrency: int,
+        cancellable: bool,
+        tasks: TaskGroup,
+        waiting: Waiting | None = None,
+    ) -> None:
+        self._work = work
+        self._concurrency = concurrency
+        self._cancellable = cancellable
+        self._tasks = tasks
+        self._waiting: Waiting = ArrivalOrder() if waiting is None else waiting
+        self._resting: list[anyio.Event] = []
+        self._workers = 0
+        #: Set when all is done, if anybody waits for that.
+        self._all_idle: anyio.Event | None = None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits and nothing is worked on."""
+        return not self._waiting and len(self._resting) == self._workers
+
+    def accept(self, delivery: Delivery) -> None:
+        """Take a delivery; never waits. How many wait is bounded by the subscription's credit."""
+        self._waiting.put(delivery)
+        self._rouse()
+
+    def hand_back(self) -> None:
+        """Give back everything that has not been started."""
+        for delivery in self._waiting.clear():
+            delivery.hand_back()
+        self._note_idle()
+
+    async def wait_idle(self) -> None:
+        """Wait until nothing waits and nothing is worked on."""
+        await checkpoint()
+        while not self.is_idle:
+            if self._all_idle is None:
+                self._all_idle = anyio.Event()
+            await self._all_idle.wait()
+
+    def _rouse(self) -> None:
+        """Get a worker for what may be started, if there is something and one is to be had."""
+        if not self._waiting.is_ready:
+            return
+        if self._resting:
+            self._resting.pop().set()
+        elif self._workers < self._concurrency:
+            self._workers += 1
+            self._tasks.start_soon(self._run_worker)
+
+    async def _run_worker(self) -> None:
+        scope = HandlerScope(self._tasks)
+        try:
+            with scope.cancel_scope:
+                await self._serve(scope)
+        except anyio.get_cancelled_exc_class():
+            # The bus ends. Or it was no scope that was cancelled but a task within the handler, which is no affair of
+            # the other messages.
+            await checkpoint_if_cancelled()
+        finally:
+            self._workers -= 1
+            self._note_idle()
+        self._rouse()
+
+    async def _serve(self, scope: HandlerScope) -> None:
+        # A caller may leave when its work is as good as done; that must not hit the next one.
+        while not scope.cancel_scope.cancel_called:
+            taken = self._next()
+            if taken is None:
+                await self._rest()
+            else:
+                await self._handle(*taken, scope)
+
+    def _next(self) -> tuple[Delivery, Reading | None] | None:
+        """The next delivery worth starting, and what it was read as if it was."""
+        now = None
+        while (taken := self._waiting.take()) is not None:
+            delivery, reading = taken
+            if delivery.cancelled:
+                delivery.fail(Code.CANCELLED, {"reason": "the caller left before it was started"})
+            elif delivery.deadline is None:
+                return taken
+            else:
+                now = anyio.current_time() if now is None else now
+                if delivery.deadline > now:
+                    return taken
+                reason = "it expired before it was started"
+                delivery.fail(Code.DEADLINE_EXCEEDED, {"reason": reason, "stage": "queue"})
+            if reading is not None:
+                self._waiting.release(reading)
+        return None
+
+    async def _handle(self, delivery: Delivery, reading: Reading | None, scope: HandlerScope) -> None:
+        if self._cancellable:
+            delivery.on_cancel = scope.cancel
+        try:
+            await self._work(delivery, scope, reading)
+        finally:
+            # Settled already, unless the work was cancelled midway.
+            delivery.fail(Code.CANCELLED, _CANCELLED)
+            if reading is not None:
+                self._waiting.release(reading)
+
+    async def _rest(self) -> None:
+        """Wait until there may be work."""
+        woken = anyio.Event()
+        self._resting.append(woken)
+        self._note_idle()
+        try:
+            await woken.wait()
+        finally:
+            if woken in self._resting:
+                self._resting.remove(woken)
+
+    def _note_idle(self) -> None:
+        if self._all_idle is not None and self.is_idle:
+            self._all_idle.set()
+            self._all_idle = None

@@ -1,0 +1,91 @@
+"""The errors that a caller expects: those of its message's class, and its own."""
+
+from functools import lru_cache
+from typing import Final
+
+from cqrsbus.bus.declared_errors import DeclaredErrors
+from cqrsbus.bus.time_left import scope_first
+from cqrsbus.errors import DeadlineExceededError, RemoteError
+from cqrsbus.links.port import Instance, Outgoing, Replies, Reply
+from cqrsbus.messages import raises_of
+from cqrsbus.raises import declared_raises
+
+NO_ERRORS: Final = DeclaredErrors((), "")
+
+
+def errors_of_call(verb: str, message: object, raises: object) -> DeclaredErrors:
+    """The errors that a call expects.
+
+    Args:
+        verb: The call's name.
+        message: What is said.
+        raises: What the call was given.
+
+    Raises:
+        TypeError: They cannot be declared.
+    """
+    declared = raises_of(type(message))
+    if raises != ():
+        declared = declared_raises(f"bus.{verb}()", declared, raises)
+    return _of_call(declared, f"bus.{verb}()") if declared else NO_ERRORS
+
+
+_of_call = lru_cache(maxsize=1024)(DeclaredErrors)
+
+
+def error_of_call(error: RemoteError, outgoing: Outgoing, expected: DeclaredErrors) -> Exception:
+    """Return what a caller is to raise: the declared error, or the RemoteError.
+
+    Args:
+        error: What the link raised.
+        outgoing: The message that was sent.
+        expected: What the caller expects.
+    """
+    envelope = outgoing.envelope
+    error.correlation_id = envelope.correlation_id or envelope.message_id
+    return expected.rebuild(error)
+
+
+class ExpectingReplies:
+    """Several answers, whose declared errors are made again; see :class:`cqrsbus.links.port.Replies`.
+
+    Args:
+        replies: The answers as they come.
+        outgoing: The message that was sent.
+        expected: What the caller expects.
+    """
+
+    def __init__(self, replies: Replies, outgoing: Outgoing, expected: DeclaredErrors) -> None:
+        self._replies = replies
+        self._outgoing = outgoing
+        self._expected = expected
+
+    @property
+    def asked(self) -> tuple[Instance, ...]:
+        """See :attr:`Replies.asked`."""
+        return tuple(self._replies.asked)
+
+    async def next(self) -> Reply | None:
+        """See :meth:`Replies.next`; what it raises, and the errors of single answers, are those that are expected."""
+        try:
+            reply = await self._replies.next()
+        except DeadlineExceededError:
+            await scope_first()
+            raise
+        except RemoteError as error:
+            failure = self._made_again(error)
+            raise failure from failure.__cause__
+        if reply is None or reply.error is None:
+            return reply
+        if isinstance(reply.error, DeadlineExceededError):
+            await scope_first()
+        elif isinstance(reply.error, RemoteError):
+            return reply._replace(error=self._made_again(reply.error))
+        return reply
+
+    def leave(self) -> None:
+        """See :meth:`Replies.leave`."""
+        self._replies.leave()
+
+    def _made_again(self, error: RemoteError) -> Exception:
+        return error_of_call(error, self._outgoing, self._expected)

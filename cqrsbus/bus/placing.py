@@ -1,0 +1,192 @@
+"""How calls are made: through the middleware, where there is some, and onto the link.
+
+Where there is middleware, a call takes no longer in all than its caller granted, however often it is passed on.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+import anyio
+
+from cqrsbus.bus import callables
+from cqrsbus.bus.composer import Composer
+from cqrsbus.bus.declared_errors import DeclaredErrors
+from cqrsbus.bus.expected_errors import NO_ERRORS, ExpectingReplies, error_of_call, errors_of_call
+from cqrsbus.bus.middleware import Call, CallMiddleware, NextCall, chain, check_middleware
+from cqrsbus.bus.reading import reader
+from cqrsbus.bus.time_left import scope_first, time_left
+from cqrsbus.errors import DeadlineExceededError, RemoteError
+from cqrsbus.links.port import Link, Outgoing, Replies, StreamTerms
+
+C = TypeVar("C", bound=CallMiddleware)
+
+
+class Placing:
+    """What all calls of a bus need: the link, and the middleware around it.
+
+    Args:
+        composer: What makes their messages.
+    """
+
+    def __init__(self, composer: Composer) -> None:
+        self._composer = composer
+        self._link: Link | None = None
+        self._call_middleware: list[CallMiddleware] = []
+        self._around: NextCall | None = None
+
+    def call_middleware(self, middleware: C) -> C:
+        """Put a middleware around every call that this bus makes; usable as a decorator.
+
+        It sees the message before it is encoded, and the answer after it was read, and may change, replace or refuse
+        both; of a stream and a gathering it sees the opening. The first declared is the outermost.
+
+        Args:
+            middleware: ``async def middleware(call, call_next)``.
+
+        Raises:
+            TypeError: It cannot be a middleware as it is written.
+            RuntimeError: The bus is running.
+        """
+        check_middleware(middleware)
+        self._refuse_running(middleware)
+        self._call_middleware.append(middleware)
+        self._around = chain(self._call_middleware, self._place)
+        return middleware
+
+    async def _open(self, call: Call) -> Replies:
+        """Ask for several answers, through the middleware if there is some; what that does not return is left."""
+        if self._around is None:
+            opened: Replies = await self._place(call)
+            return opened
+        all_opened: list[Replies] = []
+
+        async def place(passed: Call) -> Replies:
+            replies: Replies = await self._place(passed)
+            all_opened.append(replies)
+            return replies
+
+        returned: Any = None
+        try:
+            returned = await chain(self._call_middleware, place)(call)
+        finally:
+            for replies in all_opened:
+                if replies is not returned:
+                    replies.leave()
+        return _checked_replies(returned, call)
+
+    async def _place(self, call: Call) -> Any:
+        """Make a call that has come through the middleware."""
+        timeout = time_left(call.timeout, call.deadline)
+        if self._around is not None and call.deadline is not None and call.deadline <= anyio.current_time():
+            reason = "the middleware took all the time that the caller had granted"
+            raise DeadlineExceededError(reason, stage="connect", topic=call.topic)
+        match call.verb:
+            case "send":
+                return await self._send(
+                    call.topic, call.message, wait=call.wait, raises=call.raises, timeout=timeout,
+                    headers=call.headers, message_id=call.message_id,
+                )  # fmt: skip
+            case "ask":
+                return await self._ask(
+                    call.topic, call.message, returns=call.returns, raises=call.raises, timeout=timeout,
+                    headers=call.headers, message_id=call.message_id,
+                )  # fmt: skip
+            case "publish":
+                return await self._running("publish").publish(self._compose(call), timeout=timeout)
+            case "stream":
+                return await self._stream(call, timeout)
+            case "gather":
+                return await self._gather(call, timeout)
+
+    async def _send(
+        self,
+        topic: str,
+        command: object,
+        *,
+        wait: bool,
+        raises: Sequence[type[Exception]],
+        timeout: float | None,
+        headers: Mapping[str, str] | None,
+        message_id: str | None,
+    ) -> None:
+        link = self._running("send")
+        outgoing = self._composer.compose(topic, command, headers=headers, message_id=message_id)
+        expected = _errors_of_send(command, raises, wait=wait)
+        try:
+            await link.send(outgoing, timeout=time_left(timeout), wait=wait)
+        except DeadlineExceededError:
+            await scope_first()
+            raise
+        except RemoteError as error:
+            failure = error_of_call(error, outgoing, expected)
+            raise failure from failure.__cause__
+
+    async def _ask(
+        self,
+        topic: str,
+        query: object,
+        *,
+        returns: object,
+        raises: Sequence[type[Exception]],
+        timeout: float | None,
+        headers: Mapping[str, str] | None,
+        message_id: str | None = None,
+    ) -> Any:
+        link = self._running("ask")
+        read = reader(topic, query, returns)
+        outgoing = self._composer.compose(topic, query, headers=headers, message_id=message_id)
+        expected = errors_of_call("ask", query, raises)
+        try:
+            answer = await link.ask(outgoing, timeout=time_left(timeout))
+        except DeadlineExceededError:
+            await scope_first()
+            raise
+        except RemoteError as error:
+            failure = error_of_call(error, outgoing, expected)
+            raise failure from failure.__cause__
+        return read(answer)
+
+    async def _stream(self, call: Call, timeout: float | None) -> Replies:
+        link, outgoing = self._running("stream"), self._compose(call)
+        expected = errors_of_call("stream", call.message, call.raises)
+        terms = StreamTerms(timeout=timeout, lasts=time_left(None), items=call.credit, size=call.credit_bytes)
+        return ExpectingReplies(await link.stream(outgoing, terms), outgoing, expected)
+
+    async def _gather(self, call: Call, timeout: float | None) -> Replies:
+        link, outgoing = self._running("gather"), self._compose(call)
+        expected = errors_of_call("gather", call.message, call.raises)
+        return ExpectingReplies(await link.gather(outgoing, timeout=timeout), outgoing, expected)
+
+    def _compose(self, call: Call) -> Outgoing:
+        return self._composer.compose(
+            call.topic, call.message, headers=call.headers or None, message_id=call.message_id
+        )
+
+    def _refuse_running(self, middleware: object) -> None:
+        if self._link is not None:
+            raise RuntimeError(
+                f"the middleware {callables.place(middleware)} came when the bus was running: declare it before"
+            )
+
+    def _running(self, verb: str) -> Link:
+        if self._link is None:
+            raise RuntimeError(f"bus.{verb}() needs a running bus: use 'async with bus'")
+        return self._link
+
+
+def _checked_replies(returned: Any, call: Call) -> Replies:
+    if not callable(getattr(returned, "leave", None)):
+        raise TypeError(
+            f"the middleware around bus.{call.verb}() returned {type(returned).__name__} for {call.topic!r}: "
+            f"return what call_next returned"
+        )
+    replies: Replies = returned
+    return replies
+
+
+def _errors_of_send(command: object, raises: Sequence[type[Exception]], *, wait: bool) -> DeclaredErrors:
+    if wait:
+        return errors_of_call("send", command, raises)
+    if raises != ():
+        raise TypeError("bus.send() learns what the handler raises only with wait=True: add it, or leave out raises=")
+    return NO_ERRORS

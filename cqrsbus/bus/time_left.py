@@ -1,0 +1,46 @@
+"""How long a call may take."""
+
+import math
+from typing import Final
+
+import anyio
+
+from cqrsbus.bus.context import deadline_here
+
+DEFAULT_TIMEOUT: Final = 3.0
+#: What travels is whole milliseconds, rounded down at each hop: word of a deadline may come so many seconds before it.
+EARLY: Final = 0.01
+#: An event loop's timers are not exact, and it may be busy: a scope may end so many seconds after its deadline.
+LATE: Final = 0.1
+
+
+def time_left(timeout: float | None, deadline: float | None = None) -> float | None:
+    """The tightest of a call's timeout and deadline, its caller's cancel scope, and the message being handled.
+
+    Args:
+        timeout: Seconds; None for no limit.
+        deadline: When it is over in any case, on the clock of ``anyio.current_time()`` (seconds); None for no limit.
+
+    Returns:
+        Seconds, at least 0; None for no limit.
+    """
+    now = anyio.current_time()
+    left = min(math.inf if timeout is None else timeout, anyio.current_effective_deadline() - now)
+    if deadline is not None:
+        left = min(left, deadline - now)
+    inherited = deadline_here()
+    if inherited is not None:
+        left = min(left, inherited - now)
+    return None if left == math.inf else max(0.0, left)
+
+
+async def scope_first() -> None:
+    """Let the caller's own scope end what its deadline ended.
+
+    Word from the broker that the time is over comes at the same moment. Who wrote ``move_on_after`` is to move on each
+    time, and not to be told of it by an error now and then.
+    """
+    left = anyio.current_effective_deadline() - anyio.current_time()
+    if left <= EARLY:
+        # Cancelled here, unless the deadline is moved meanwhile.
+        await anyio.sleep(max(0.0, left) + LATE)

@@ -1,0 +1,137 @@
+"""What is to be known about a declared type before its values travel; found once, when it is compiled.
+
+A fact decides which way values are written and read, or is a flaw: values would come back as something else, so the
+type is refused. Some flaws concern JSON alone: it has no bytes, and its keys are text.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, cast
+
+from cqrsbus.bus.shapes import Schema, Schemas, choices, fields_of, instance_of, wire_side, written_name
+from cqrsbus.bus.unions import confused
+
+#: Types that pydantic's own JSON writer keeps exactly, without a second look at the values.
+_JSON_KEEPS: Final = frozenset({"none", "bool", "int", "str", "uuid", "date", "timedelta"})
+_STRUCTURE: Final = frozenset({
+    "definitions", "definition-ref", "nullable", "union", "tagged-union", "list", "tuple", "set", "frozenset", "dict",
+    "model", "model-fields", "dataclass", "dataclass-args", "typed-dict", "default", "literal",
+})  # fmt: skip
+_INNER: Final = ("schema", "items_schema", "keys_schema", "values_schema", "extras_schema")
+
+
+@dataclass(slots=True)
+class TypeFacts:
+    """What a walk over a type found; an empty flaw means there is none."""
+
+    flaw: str = ""
+    json_flaw: str = ""
+    #: Values are not coerced, so that text must be read the way JSON's is.
+    strict: bool = False
+    #: Pydantic keeps the fields of subclasses of its own classes only, unless told otherwise.
+    has_stdlib_dataclass: bool = False
+    json_keeps_all: bool = True
+
+
+def examine(root: Schema, *, base64: bool) -> TypeFacts:
+    """Examine a type by its core schema.
+
+    Args:
+        root: The core schema.
+        base64: Whether bytes outside of any class are read as base64 in JSON.
+    """
+    walk = _Walk(Schemas(root))
+    walk.visit(root, "", base64=base64)
+    return walk.found
+
+
+class _Walk:
+    def __init__(self, schemas: Schemas) -> None:
+        self.schemas = schemas
+        self.found = TypeFacts()
+        self._seen: set[tuple[str, bool]] = set()
+
+    def visit(self, schema: Schema, path: str, *, base64: bool) -> None:
+        config: Schema = schema.get("config") or {}
+        if "config" in schema:
+            base64 = config.get("val_json_bytes") == "base64"
+        self._note_facts(schema, strict=schema.get("strict") is True or bool(config.get("strict")))
+        self._note_flaws(schema, path, base64=base64)
+        for name, child in self._children(schema, base64=base64):
+            self.visit(child, ".".join(filter(None, (path, name))), base64=base64)
+
+    def _note_facts(self, schema: Schema, *, strict: bool) -> None:
+        kind: str = schema["type"]
+        self.found.strict |= strict
+        if kind == "dataclass" and "__pydantic_serializer__" not in vars(schema["cls"]):
+            self.found.has_stdlib_dataclass = True
+            self.found.json_keeps_all = False
+        if kind not in _JSON_KEEPS | _STRUCTURE or "serialization" in schema:
+            self.found.json_keeps_all = False
+
+    def _note_flaws(self, schema: Schema, path: str, *, base64: bool) -> None:
+        match schema["type"]:
+            case "bytes" if not base64:
+                self._object(
+                    "is bytes, and JSON carries those only with the setting val_json_bytes='base64'", path, json=True
+                )
+            case "dict":
+                self._check_keys(schema, path)
+            case "union":
+                self._check_union(schema, path)
+            case "model-fields" | "dataclass-args" | "typed-dict":
+                self._check_names(schema, path)
+            case _:
+                pass
+
+    def _check_union(self, schema: Schema, path: str) -> None:
+        leaves = list(self.schemas.leaves(schema))
+        if schema.get("mode") == "left_to_right" and len({leaf.identity for leaf in leaves} - {"none"}) > 1:
+            self._object("is a left-to-right union, which may be read as another member than was sent", path)
+        for json in (False, True):
+            if pair := confused(self.schemas, leaves, json=json):
+                where = "in JSON" if json else "on the wire"
+                self._object(f"may be {pair[0]} or {pair[1]}, which look alike {where}", path, json=json)
+
+    def _check_keys(self, schema: Schema, path: str) -> None:
+        keys = list(self.schemas.leaves(schema["keys_schema"])) if "keys_schema" in schema else []
+        if unhashable := next((key.name for key in keys if key.form in ("array", "map")), None):
+            self._object(f"has {unhashable} as a key, and keys are plain values", path)
+        if refused := next((key.name for key in keys if key.form in ("null", "bin", "float")), None):
+            self._object(f"has {refused} as a key, and JSON's keys are text", path, json=True)
+        if len({key.identity for key in keys}) > 1:
+            self._object("has keys of several types, and JSON's keys are all text", path, json=True)
+
+    def _check_names(self, schema: Schema, path: str) -> None:
+        for name, entry in fields_of(schema):
+            alias, written = entry.get("validation_alias", name), written_name(name, entry)
+            paths: list[object] = cast("list[object]", alias) if isinstance(alias, list) else [alias]
+            if written != name and written not in paths and [written] not in paths:
+                self._object(f"is written as {written!r} and read under another alias", f"{path}.{name}".lstrip("."))
+
+    def _children(self, schema: Schema, *, base64: bool) -> Iterator[tuple[str, Schema]]:
+        kind: str = schema["type"]
+        if kind == "definition-ref":
+            place = (schema["schema_ref"], base64)
+            if place not in self._seen:
+                self._seen.add(place)
+                yield "", self.schemas.resolve(schema)
+        elif kind in ("union", "tagged-union"):
+            yield from (("", choice) for choice in choices(schema))
+        elif kind in ("json-or-python", "lax-or-strict"):
+            if not instance_of(schema):
+                yield "", wire_side(schema)
+        elif kind == "tuple":
+            yield from (("", item) for item in schema["items_schema"])
+        else:
+            yield from (
+                (name, entry["schema"])
+                for name, entry in (fields_of(schema) if "fields" in schema and kind != "dataclass" else ())
+            )
+            yield from (("", schema[key]) for key in _INNER if key in schema)
+
+    def _object(self, flaw: str, path: str, *, json: bool = False) -> None:
+        said = f"{path or 'the type'} {flaw}"
+        self.found.json_flaw = self.found.json_flaw or said
+        if not json:
+            self.found.flaw = self.found.flaw or said

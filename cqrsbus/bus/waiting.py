@@ -1,0 +1,170 @@
+"""Where deliveries wait for a worker: in the order they came, or in that order for each key.
+
+The rules of the order by key:
+
+1. Deliveries of one key wait in a lane, in the order they came. Of each lane at most one is being worked on, and the
+   next is ready when that one is released.
+2. A lane whose turn it is is ready, and the ready lanes take turns. So whatever may be started can be taken at once.
+3. A delivery is read when it comes, since its key is in it; what it was read as goes to the handler. One that cannot be
+   read has a lane of its own: it holds up nothing, and whoever takes it settles it.
+4. There are as many lanes as keys that wait or are worked on: no more than the subscription's credit.
+"""
+
+from collections import deque
+from collections.abc import Callable, Hashable
+from itertools import count
+from typing import NamedTuple, Protocol
+
+from cqrsbus.errors import InvalidMessageError
+from cqrsbus.links.port import Delivery
+
+
+class Reading(NamedTuple):
+    """What a delivery was read as before its turn came.
+
+    Args:
+        key: What it is ordered by; equal to nothing else if it could not be told.
+        message: The decoded message.
+        unreadable: Why there is none.
+        keyless: Why there is a message but no key.
+    """
+
+    key: Hashable
+    message: object = None
+    unreadable: InvalidMessageError | None = None
+    keyless: Exception | None = None
+
+    def opened(self) -> object:
+        """The message.
+
+        Raises:
+            InvalidMessageError: There is none.
+        """
+        if self.unreadable is not None:
+            raise self.unreadable
+        return self.message
+
+
+class Waiting(Protocol):
+    """Deliveries that have not been started."""
+
+    def __len__(self) -> int: ...
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is one to take."""
+        ...
+
+    def put(self, delivery: Delivery) -> None:
+        """Add one that has just come."""
+        ...
+
+    def take(self) -> tuple[Delivery, Reading | None] | None:
+        """The next that may be started, and what it was read as if it was; None if none may be now."""
+        ...
+
+    def release(self, reading: Reading) -> None:
+        """One that was taken, and had been read, is done with."""
+        ...
+
+    def clear(self) -> list[Delivery]:
+        """Take out all, in the order they came."""
+        ...
+
+
+class ArrivalOrder:
+    """The first that came is the next; see :class:`Waiting`."""
+
+    def __init__(self) -> None:
+        self._deliveries: deque[Delivery] = deque()
+
+    def __len__(self) -> int:
+        return len(self._deliveries)
+
+    @property
+    def is_ready(self) -> bool:
+        """See :attr:`Waiting.is_ready`."""
+        return bool(self._deliveries)
+
+    def put(self, delivery: Delivery) -> None:
+        """See :meth:`Waiting.put`."""
+        self._deliveries.append(delivery)
+
+    def take(self) -> tuple[Delivery, None] | None:
+        """See :meth:`Waiting.take`."""
+        return (self._deliveries.popleft(), None) if self._deliveries else None
+
+    def release(self, reading: Reading) -> None:
+        """See :meth:`Waiting.release`; never called, since nothing was read."""
+
+    def clear(self) -> list[Delivery]:
+        """See :meth:`Waiting.clear`."""
+        deliveries = list(self._deliveries)
+        self._deliveries.clear()
+        return deliveries
+
+
+class _Entry(NamedTuple):
+    number: int
+    delivery: Delivery
+    reading: Reading
+
+
+class KeyOrder:
+    """The first of each key is the next of that key; see :class:`Waiting`.
+
+    Args:
+        read: Reads a delivery; raises nothing.
+    """
+
+    def __init__(self, read: Callable[[Delivery], Reading]) -> None:
+        self._read = read
+        self._numbers = count()
+        self._waiting = 0
+        self._lanes: dict[Hashable, deque[_Entry]] = {}
+        self._ready: deque[deque[_Entry]] = deque()
+
+    def __len__(self) -> int:
+        return self._waiting
+
+    @property
+    def is_ready(self) -> bool:
+        """See :attr:`Waiting.is_ready`."""
+        return bool(self._ready)
+
+    def put(self, delivery: Delivery) -> None:
+        """See :meth:`Waiting.put`."""
+        reading = self._read(delivery)
+        lane = self._lanes.get(reading.key)
+        if lane is None:
+            lane = self._lanes[reading.key] = deque()
+            self._ready.append(lane)
+        lane.append(_Entry(next(self._numbers), delivery, reading))
+        self._waiting += 1
+
+    def take(self) -> tuple[Delivery, Reading] | None:
+        """See :meth:`Waiting.take`."""
+        if not self._ready:
+            return None
+        _, delivery, reading = self._ready.popleft().popleft()
+        self._waiting -= 1
+        return delivery, reading
+
+    def release(self, reading: Reading) -> None:
+        """See :meth:`Waiting.release`."""
+        lane = self._lanes[reading.key]
+        if lane:
+            self._ready.append(lane)
+        else:
+            del self._lanes[reading.key]
+
+    def clear(self) -> list[Delivery]:
+        """See :meth:`Waiting.clear`; lanes that are being worked on stay until they are released."""
+        entries = sorted((entry for lane in self._lanes.values() for entry in lane), key=lambda entry: entry.number)
+        for lane in self._ready:
+            del self._lanes[lane[0].reading.key]
+        for lane in self._lanes.values():
+            lane.clear()
+        self._ready.clear()
+        self._waiting = 0
+        return [entry.delivery for entry in entries]

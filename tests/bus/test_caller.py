@@ -1,0 +1,214 @@
+"""The calls of a bus: what they hand to the link, how long they may take, and what they return."""
+
+import math
+from collections.abc import Awaitable, Callable, Generator, Iterator
+from contextlib import contextmanager
+
+import anyio
+import pytest
+from pydantic import BaseModel
+
+from cqrsbus.bus.caller import Caller
+from cqrsbus.bus.codec import JSON, MSGPACK
+from cqrsbus.bus.composer import Composer
+from cqrsbus.bus.context import Context, current_context
+from cqrsbus.bus.handler import LEAST_PREFETCH
+from cqrsbus.errors import InvalidMessageError, InvalidTopicError
+from cqrsbus.links.port import Answer, Outgoing, Sink, SubscriptionSpec
+from cqrsbus.messages import Command, Event, Query
+
+pytestmark = pytest.mark.anyio
+
+
+class Found(BaseModel):
+    count: int
+
+
+class Find(Query[Found], topic="find"):
+    word: str = ""
+
+
+class Store(Command, topic="store"):
+    word: str = ""
+
+
+class Stored(Event, topic="stored"):
+    word: str = ""
+
+
+class FakeLink:
+    """Notes what it is given, and answers what it is told to."""
+
+    def __init__(self) -> None:
+        self.sent: Outgoing | None = None
+        self.timeout: float | None = None
+        self.waited: bool | None = None
+        self.answer = Answer(MSGPACK.content_type, MSGPACK.encode({"count": 3}))
+        self.has_room = True
+        self.spec: SubscriptionSpec | None = None
+        self.unsubscribed = False
+
+    async def send(self, message: Outgoing, *, timeout: float | None, wait: bool) -> None:
+        self.sent, self.timeout, self.waited = message, timeout, wait
+
+    async def ask(self, message: Outgoing, *, timeout: float | None) -> Answer:
+        self.sent, self.timeout = message, timeout
+        return self.answer
+
+    def publish_nowait(self, message: Outgoing) -> bool:
+        if self.has_room:
+            self.sent = message
+        return self.has_room
+
+    async def publish(self, message: Outgoing, *, timeout: float | None) -> None:
+        self.sent, self.timeout = message, timeout
+
+    async def subscribe(self, spec: SubscriptionSpec, sink: Sink, *, timeout: float | None) -> "FakeLink":
+        self.spec, self.timeout = spec, timeout
+        return self
+
+    async def unsubscribe(self) -> None:
+        self.unsubscribed = True
+
+
+@pytest.fixture
+def link() -> FakeLink:
+    return FakeLink()
+
+
+@pytest.fixture
+def caller(link: FakeLink) -> Caller:
+    made = Caller(Composer(MSGPACK))
+    made._link = link  # type: ignore[assignment]  # all of a link that a caller uses
+    return made
+
+
+@contextmanager
+def handling(deadline: float | None) -> Generator[None]:
+    token = current_context.set(Context(message_id="m", topic="t", deadline=deadline))
+    try:
+        yield
+    finally:
+        current_context.reset(token)
+
+
+async def test_the_two_forms_of_each_call(caller: Caller, link: FakeLink) -> None:
+    for word, sending in (
+        ("a", caller.send(Store(word="a"))),
+        ("b", caller.send("store", Store(word="b"), wait=True)),
+        ("c", caller.send("store", {"word": "c"})),
+    ):
+        await sending
+        assert link.sent is not None
+        assert (link.sent.topic, link.sent.body) == ("store", MSGPACK.encode({"word": word}))
+        assert link.waited is (word == "b")
+    await caller.publish(Stored(word="d"), headers={"k": "v"}, message_id="m-1")
+    assert link.sent is not None
+    assert (link.sent.topic, link.sent.envelope.message_id) == ("stored", "m-1")
+    assert link.sent.envelope.headers == {"k": "v"}
+
+
+async def test_an_answer_is_what_was_asked_for(caller: Caller, link: FakeLink) -> None:
+    assert await caller.ask(Find()) == Found(count=3)
+    assert await caller.ask("elsewhere", Find()) == Found(count=3)
+    assert await caller.ask("elsewhere", {"word": ""}, returns=Found) == Found(count=3)
+    assert await caller.ask("elsewhere", {"word": ""}) == {"count": 3}
+    assert await caller.ask("find", Find(), returns=dict[str, float]) == {"count": 3.0}
+    link.answer = Answer(JSON.content_type, b'{"count":4}')
+    assert await caller.ask(Find()) == Found(count=4)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(MSGPACK.content_type, MSGPACK.encode({"count": "x"})),
+        Answer(MSGPACK.content_type, b"\xc1"),
+        Answer("text/plain", b"3"),
+    ],
+)
+async def test_an_answer_that_is_not(caller: Caller, link: FakeLink, answer: Answer) -> None:
+    link.answer = answer
+    with pytest.raises(InvalidMessageError, match=r"'find': the answer: "):
+        await caller.ask(Find())
+
+
+async def test_an_answer_type_that_cannot_be_carried_is_refused_before_anything_is_sent(
+    caller: Caller, link: FakeLink
+) -> None:
+    with pytest.raises(InvalidMessageError):
+        await caller.ask("find", 1, returns=Iterator)
+    assert link.sent is None
+
+
+class TestHowLong:
+    async def test_three_seconds_unless_told_otherwise(self, caller: Caller, link: FakeLink) -> None:
+        await caller.ask(Find())
+        assert link.timeout == 3.0
+        await caller.ask(Find(), timeout=None)
+        assert link.timeout is None
+
+    @pytest.mark.parametrize("tightest", ["timeout", "scope", "message"])
+    async def test_the_tightest_of_all_counts(self, caller: Caller, link: FakeLink, tightest: str) -> None:
+        seconds = dict.fromkeys(("timeout", "scope", "message"), 2000.0) | {tightest: 1000.0}
+        now = anyio.current_time()
+        link.has_room = False
+        with anyio.move_on_after(seconds["scope"]), handling(now + seconds["message"]):
+            for call in (
+                caller.ask(Find(), timeout=seconds["timeout"]),
+                caller.send(Store(), timeout=seconds["timeout"]),
+                caller.publish(Stored(), timeout=seconds["timeout"]),
+                caller.subscribe("e", timeout=seconds["timeout"]).__aenter__(),
+            ):
+                link.timeout = None
+                await call
+                assert link.timeout is not None
+                assert link.timeout == pytest.approx(1000, abs=10)
+
+    async def test_time_that_is_over_is_none_left(self, caller: Caller, link: FakeLink) -> None:
+        with handling(anyio.current_time() - 5):
+            await caller.ask(Find(), timeout=None)
+        assert link.timeout == 0.0
+
+    async def test_a_message_without_a_deadline_sets_none(self, caller: Caller, link: FakeLink) -> None:
+        with handling(None):
+            await caller.ask(Find(), timeout=math.inf)
+        assert link.timeout is None
+
+
+async def test_an_event_waits_only_where_it_has_to(caller: Caller, link: FakeLink) -> None:
+    await caller.publish(Stored())
+    assert (link.sent is not None, link.timeout) == (True, None)
+    link.has_room = False
+    await caller.publish(Stored(), timeout=7)
+    assert link.timeout == 7
+
+
+async def test_listening(caller: Caller, link: FakeLink) -> None:
+    subscription = caller.subscribe("e.>", Stored, group="g", timeout=7)
+    assert link.spec is None
+    async with subscription:
+        assert link.spec == SubscriptionSpec(kind="event", pattern="e.>", group="g", credit_messages=LEAST_PREFETCH)
+        assert caller._listening == {subscription}
+    assert link.unsubscribed
+    assert caller._listening == set()
+
+
+async def test_what_cannot_be_listened_to(caller: Caller) -> None:
+    with pytest.raises(InvalidTopicError):
+        caller.subscribe("a..b")
+    with pytest.raises(InvalidMessageError):
+        caller.subscribe("a.b", Iterator)
+
+
+@pytest.mark.parametrize(
+    ("verb", "call"),
+    [
+        ("send", lambda caller: caller.send("t")),
+        ("ask", lambda caller: caller.ask("t")),
+        ("publish", lambda caller: caller.publish("t")),
+        ("subscribe", lambda caller: caller.subscribe("t").__aenter__()),
+    ],
+)
+async def test_calls_need_a_running_bus(verb: str, call: Callable[[Caller], Awaitable[object]]) -> None:
+    with pytest.raises(RuntimeError, match=rf"bus\.{verb}\(\) needs a running bus"):
+        await call(Caller(Composer(MSGPACK)))

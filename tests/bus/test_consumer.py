@@ -1,0 +1,314 @@
+"""A consumer: how many at a time, in which order, and what a caller who leaves may and may not stop."""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+
+import anyio
+import pytest
+from anyio.lowlevel import checkpoint
+
+from cqrsbus.bus.consumer import Consumer, Work
+from cqrsbus.bus.waiting import KeyOrder, Reading, Waiting
+from cqrsbus.errors import Code
+from cqrsbus.links.port import Delivery
+from tests.bus.deliveries import FakeDelivery, delivery
+
+pytestmark = pytest.mark.anyio
+
+
+class Desk:
+    """Work that lasts until it is let go."""
+
+    def __init__(self) -> None:
+        self.started: list[Delivery] = []
+        self.cancelled: list[Delivery] = []
+        self._gates: dict[Delivery, anyio.Event] = {}
+
+    def open(self, *deliveries: FakeDelivery) -> None:
+        """Let work on these end, whether or not it has begun."""
+        for each in deliveries:
+            self._gates.setdefault(each, anyio.Event()).set()
+
+    async def work(self, delivery: Delivery, *_: object) -> None:
+        self.started.append(delivery)
+        try:
+            await self._gates.setdefault(delivery, anyio.Event()).wait()
+        except anyio.get_cancelled_exc_class():
+            self.cancelled.append(delivery)
+            raise
+        delivery.done()
+
+
+@asynccontextmanager
+async def consuming(
+    work: Work, *, concurrency: int = 1, cancellable: bool = True, waiting: Waiting | None = None
+) -> AsyncGenerator[Consumer, None]:
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            yield Consumer(work, concurrency=concurrency, cancellable=cancellable, tasks=tasks, waiting=waiting)
+            tasks.cancel_scope.cancel()
+
+
+async def eventually(done: Callable[[], bool]) -> None:
+    """Let the other tasks run until they have done it."""
+    while not done():
+        await checkpoint()
+
+
+async def settled() -> None:
+    """Let every task run until it waits: no more is to be expected."""
+    await anyio.wait_all_tasks_blocked()
+
+
+def several(count: int) -> list[FakeDelivery]:
+    return [delivery(number) for number in range(count)]
+
+
+async def test_one_at_a_time_in_order() -> None:
+    desk, deliveries = Desk(), several(5)
+    async with consuming(desk.work) as consumer:
+        for each in deliveries:
+            consumer.accept(each)
+        for count, each in enumerate(deliveries, start=1):
+            await settled()
+            assert desk.started == deliveries[:count]
+            desk.open(each)
+        await consumer.wait_idle()
+    assert [each.settlement for each in deliveries] == [("done",)] * 5
+
+
+async def test_as_many_at_a_time_as_allowed() -> None:
+    desk, deliveries = Desk(), several(5)
+    async with consuming(desk.work, concurrency=3) as consumer:
+        for each in deliveries:
+            consumer.accept(each)
+        await settled()
+        assert set(desk.started) == set(deliveries[:3])
+        desk.open(desk.started[1])  # type: ignore[arg-type]
+        await settled()
+        assert desk.started[3:] == [deliveries[3]]
+        desk.open(*deliveries)
+        await consumer.wait_idle()
+    assert desk.started[4:] == [deliveries[4]]
+
+
+async def test_workers_start_when_needed_and_stay() -> None:
+    desk, deliveries = Desk(), several(6)
+    desk.open(*deliveries)
+    async with consuming(desk.work, concurrency=3) as consumer:
+        assert consumer._workers == 0
+        for each in deliveries[:4]:
+            consumer.accept(each)
+            await consumer.wait_idle()
+        assert consumer._workers == 1
+        for each in deliveries[4:]:
+            consumer.accept(each)
+        assert consumer._workers == 2
+        await consumer.wait_idle()
+    assert desk.started[:4] == deliveries[:4]
+
+
+async def test_a_caller_that_leaves_stops_its_own_work_and_nothing_else() -> None:
+    desk, (one, two, three) = Desk(), several(3)
+    async with consuming(desk.work, concurrency=2) as consumer:
+        for each in (one, two, three):
+            consumer.accept(each)
+        await settled()
+        one.leave()
+        await settled()
+        assert desk.cancelled == [one]
+        assert desk.started[2:] == [three]
+        desk.open(two, three)
+        await consumer.wait_idle()
+    assert one.settlement == ("fail", Code.CANCELLED, {"reason": "the handler was cancelled"})
+    assert (two.settlement, three.settlement) == (("done",), ("done",))
+
+
+async def test_a_caller_that_leaves_when_its_work_is_as_good_as_done_does_not_hit_the_next() -> None:
+    one, two = several(2)
+    handled: list[Delivery] = []
+
+    async def work(delivery: Delivery, *_: object) -> None:
+        if delivery is two:
+            await checkpoint()
+        handled.append(delivery)
+        if delivery is one:
+            one.leave()
+        delivery.done()
+
+    async with consuming(work) as consumer:
+        consumer.accept(one)
+        consumer.accept(two)
+        await consumer.wait_idle()
+    assert handled == [one, two]
+
+
+async def test_work_that_is_to_be_finished_is() -> None:
+    desk, one = Desk(), delivery()
+    async with consuming(desk.work, cancellable=False) as consumer:
+        consumer.accept(one)
+        await settled()
+        one.leave()
+        await settled()
+        assert one.settlement is None
+        desk.open(one)
+        await consumer.wait_idle()
+    assert one.settlement == ("done",)
+    assert desk.cancelled == []
+
+
+async def test_a_cancelled_worker_is_replaced_for_what_comes_later_too() -> None:
+    desk, (one, two) = Desk(), several(2)
+    async with consuming(desk.work) as consumer:
+        consumer.accept(one)
+        await settled()
+        one.leave()
+        await consumer.wait_idle()
+        assert consumer._workers == 0
+        desk.open(two)
+        consumer.accept(two)
+        await consumer.wait_idle()
+    assert two.settlement == ("done",)
+
+
+async def test_what_expired_or_was_cancelled_while_it_waited_is_never_started() -> None:
+    desk, now = Desk(), anyio.current_time()
+    one, two, late, left = delivery(), delivery(deadline=now + 60), delivery(deadline=now), delivery()
+    async with consuming(desk.work) as consumer:
+        for each in (one, late, left, two):
+            consumer.accept(each)
+        await settled()
+        left.leave()
+        desk.open(one, two)
+        await consumer.wait_idle()
+    assert desk.started == [one, two]
+    assert late.settlement == (
+        "fail",
+        Code.DEADLINE_EXCEEDED,
+        {"reason": "it expired before it was started", "stage": "queue"},
+    )
+    assert left.settlement == ("fail", Code.CANCELLED, {"reason": "the caller left before it was started"})
+
+
+async def test_what_was_not_started_is_handed_back_in_order() -> None:
+    desk, deliveries = Desk(), several(4)
+    order: list[int] = []
+
+    class Watched(FakeDelivery):
+        def hand_back(self) -> None:
+            order.append(deliveries.index(self))
+            super().hand_back()
+
+    for each in deliveries:
+        each.__class__ = Watched
+    async with consuming(desk.work) as consumer:
+        for each in deliveries:
+            consumer.accept(each)
+        await settled()
+        consumer.hand_back()
+        assert order == [1, 2, 3]
+        assert deliveries[0].settlement is None
+        desk.open(*deliveries)
+        await consumer.wait_idle()
+    assert desk.started == deliveries[:1]
+    assert deliveries[0].settlement == ("done",)
+
+
+async def test_idle_means_that_nothing_waits_and_nothing_is_worked_on() -> None:
+    desk, (one, two, three) = Desk(), several(3)
+    idle = False
+
+    async def wait(consumer: Consumer) -> None:
+        nonlocal idle
+        await consumer.wait_idle()
+        idle = True
+
+    async with consuming(desk.work, concurrency=2) as consumer:
+        await consumer.wait_idle()
+        for each in (one, two, three):
+            consumer.accept(each)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(wait, consumer)
+            for each in (one, two, three):
+                await settled()
+                assert not idle
+                desk.open(each)
+    assert idle
+
+
+async def test_the_end_of_its_tasks_settles_what_was_being_worked_on() -> None:
+    desk, (one, two) = Desk(), several(2)
+    async with consuming(desk.work) as consumer:
+        consumer.accept(one)
+        consumer.accept(two)
+        await settled()
+    assert one.settlement == ("fail", Code.CANCELLED, {"reason": "the handler was cancelled"})
+    assert (two.settlement, desk.started) == (None, [one])
+
+
+class TestByKey:
+    """Deliveries of one topic are in order, and others beside them."""
+
+    @staticmethod
+    def by_topic(delivery: Delivery) -> Reading:
+        return Reading(delivery.topic, delivery.topic.upper())
+
+    async def test_a_free_key_is_started_while_another_is_worked_on(self) -> None:
+        desk = Desk()
+        one, same, other = delivery(topic="a"), delivery(topic="a"), delivery(topic="b")
+        async with consuming(desk.work, concurrency=2, waiting=KeyOrder(self.by_topic)) as consumer:
+            for each in (one, same, other):
+                consumer.accept(each)
+            await settled()
+            assert set(desk.started) == {one, other}
+            desk.open(other)
+            await settled()
+            # A worker rests now; the next of the busy key is not for it.
+            assert len(desk.started) == 2
+            desk.open(one)
+            await settled()
+            assert desk.started[2:] == [same]
+            desk.open(same)
+            await consumer.wait_idle()
+
+    async def test_what_it_was_read_as_is_handed_over(self) -> None:
+        got: list[object] = []
+
+        async def work(delivery: Delivery, scope: object, reading: Reading | None) -> None:
+            got.append(reading)
+            delivery.done()
+
+        async with consuming(work, concurrency=2, waiting=KeyOrder(self.by_topic)) as consumer:
+            consumer.accept(delivery(topic="a"))
+            await consumer.wait_idle()
+        assert got == [Reading("a", "A")]
+
+    async def test_a_key_is_free_again_when_its_worker_was_cancelled(self) -> None:
+        desk = Desk()
+        one, other, same = delivery(topic="a"), delivery(topic="b"), delivery(topic="a")
+        async with consuming(desk.work, concurrency=2, waiting=KeyOrder(self.by_topic)) as consumer:
+            for each in (one, other, same):
+                consumer.accept(each)
+            desk.open(other)
+            await settled()
+            one.leave()
+            await settled()
+            # The worker that rested has taken it.
+            assert desk.started[2:] == [same]
+            desk.open(same)
+            await consumer.wait_idle()
+        assert same.settlement == ("done",)
+
+    async def test_a_key_is_free_again_when_its_next_was_never_started(self) -> None:
+        desk, now = Desk(), anyio.current_time()
+        one, late, left, last = delivery(), delivery(deadline=now), delivery(), delivery()
+        async with consuming(desk.work, concurrency=2, waiting=KeyOrder(self.by_topic)) as consumer:
+            for each in (one, late, left, last):
+                consumer.accept(each)
+            await settled()
+            left.leave()
+            desk.open(one, last)
+            await consumer.wait_idle()
+        assert desk.started == [one, last]
+        assert late.settlement is not None
+        assert left.settlement is not None

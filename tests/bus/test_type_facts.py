@@ -1,0 +1,87 @@
+"""What a walk over a type finds out before its values travel."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic.dataclasses import dataclass as pydantic_dataclass
+
+from cqrsbus.bus.type_facts import TypeFacts, examine
+
+
+class Blob(BaseModel):
+    data: bytes
+
+
+class Safe(BaseModel):
+    model_config = ConfigDict(val_json_bytes="base64")
+    data: bytes
+    blob: Blob | None = None
+
+
+class Node(BaseModel):
+    name: str
+    nodes: list["Node"] = []
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(strict=True)
+    x: int
+
+
+class StrictField(BaseModel):
+    x: int = Field(strict=True)
+
+
+@dataclass
+class Standard:
+    x: int
+
+
+@pydantic_dataclass
+class Checked:
+    x: int
+
+
+def found(declared: Any) -> TypeFacts:
+    return examine(TypeAdapter(declared).core_schema, base64=False)
+
+
+def test_bytes_need_base64_wherever_they_are() -> None:
+    assert found(Blob).json_flaw.startswith("data is bytes")
+    assert found(Safe).json_flaw.startswith("blob.data is bytes")
+    assert found(list[dict[str, bytes]]).json_flaw.startswith("the type is bytes")
+    assert found(Blob).flaw == found(Safe).flaw == ""
+
+
+def test_bytes_in_a_recursive_type_are_found() -> None:
+    class Chain(BaseModel):
+        link: "Chain | None" = None
+        data: bytes = b""
+
+    assert "data is bytes" in found(Chain).json_flaw
+    assert found(Node).json_flaw == ""
+
+
+@pytest.mark.parametrize(
+    ("declared", "strict"), [(Strict, True), (list[StrictField], True), (Node, False), (UUID, False)]
+)
+def test_strictness_is_found_at_any_depth(declared: Any, strict: bool) -> None:
+    assert found(declared).strict is strict
+    assert found(dict[str, list[declared]]).strict is strict
+
+
+def test_dataclasses_of_the_standard_library_are_found() -> None:
+    assert found(list[Standard]).has_stdlib_dataclass
+    assert not found(list[Checked]).has_stdlib_dataclass
+
+
+@pytest.mark.parametrize(
+    ("declared", "kept"),
+    [(Node, True), (dict[UUID, list[date]], True), (float, False), (datetime, False), (Blob, False), (Any, False)],
+)
+def test_only_what_pydantic_writes_exactly_is_left_to_it(declared: Any, kept: bool) -> None:
+    assert found(declared).json_keeps_all is kept
