@@ -1,0 +1,1 @@
+"""What services promise each other: the schemas of their messages, and whether they fit together."""
