@@ -1,0 +1,1 @@
+"""The command line: ``cqrsbus broker``, ``run``, ``send``, ``ask``, ``publish`` and ``sub``."""
