@@ -1,0 +1,37 @@
+"""The smallest workload, for real: that the processes start, obey, count and end."""
+
+import sys
+
+import pytest
+
+from benchmarks import systems
+from benchmarks.figures import Record
+from benchmarks.workloads import codec_alone, floor_asks, one_to_one
+from benchmarks.workloads.sizes import SMOKE
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="what a process costs is read from /proc")
+
+
+@pytest.mark.parametrize("name", [systems.ASYNCIO, systems.TRIO, systems.NATS])
+def test_one_to_one(name: str) -> None:
+    record = Record()
+    one_to_one.measure(name, SMOKE, record)
+    figures = record.samples[name]
+    assert figures["events/s"][0] > 0
+    assert 0 < figures["ask p50, one at a time"][0] <= figures["ask p99.9, one at a time"][0]
+
+
+def test_what_is_compared_with() -> None:
+    record = Record()
+    codec_alone.measure(SMOKE, record)
+    floor_asks.measure(SMOKE, record)
+    assert record.samples[codec_alone.SUBJECT]["CPU µs"][0] > 0
+    assert len(record.samples) == 2
+
+
+def test_a_peer_that_is_not_there_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CQRSBUS_BENCH_AMQP", raising=False)
+    why = systems.missing("aio-pika, bytes")
+    assert why is not None
+    assert "aio_pika" in why or "CQRSBUS_BENCH_AMQP" in why
+    assert systems.missing(systems.OURS) is None
