@@ -13,7 +13,7 @@ from cqrsbus.bus.middleware import begin
 from cqrsbus.bus.options import AskOptions, PublishOptions, SendOptions, SubscribeOptions
 from cqrsbus.bus.several_answers import SeveralAnswers
 from cqrsbus.bus.subscription import Subscription
-from cqrsbus.bus.time_left import DEFAULT_TIMEOUT, time_left
+from cqrsbus.bus.time_left import DEFAULT_TIMEOUT, scope_before_error, time_left
 from cqrsbus.bus.types import message_type
 from cqrsbus.links.port import Sink, Subscribed, SubscriptionSpec
 from cqrsbus.messages import Command, Event, Query
@@ -176,7 +176,7 @@ class Caller(SeveralAnswers):
             return
         outgoing = self._composer.compose(topic, content, headers=headers, message_id=message_id)
         if not link.publish_nowait(outgoing):
-            await link.publish(outgoing, timeout=time_left(timeout))
+            await scope_before_error(link.publish(outgoing, timeout=time_left(timeout)))
 
     @overload
     def subscribe(self, pattern: str, into: type[T], **options: Unpack[SubscribeOptions]) -> Subscription[T]: ...
@@ -203,7 +203,8 @@ class Caller(SeveralAnswers):
 
         async def start(sink: Sink) -> Subscribed:
             spec = SubscriptionSpec(kind="event", pattern=pattern, group=group, credit_messages=LEAST_PREFETCH)
-            subscribed = await self._running("subscribe").subscribe(spec, sink, timeout=time_left(timeout))
+            link = self._running("subscribe")
+            subscribed = await scope_before_error(link.subscribe(spec, sink, timeout=time_left(timeout)))
             return _Listening(subscribed, subscription, self._listening)
 
         subscription: Subscription[Any] = Subscription(pattern, message_type(into), start)

@@ -14,7 +14,7 @@ from cqrsbus.bus.declared_errors import DeclaredErrors
 from cqrsbus.bus.expected_errors import NO_ERRORS, ExpectingReplies, error_of_call, errors_of_call
 from cqrsbus.bus.middleware import Call, CallMiddleware, NextCall, chain, check_middleware
 from cqrsbus.bus.reading import reader
-from cqrsbus.bus.time_left import scope_first, time_left
+from cqrsbus.bus.time_left import scope_before_error, scope_first, time_left
 from cqrsbus.errors import DeadlineExceededError, RemoteError
 from cqrsbus.links.port import Link, Outgoing, Replies, StreamTerms
 
@@ -92,7 +92,8 @@ class Placing:
                     headers=call.headers, message_id=call.message_id,
                 )  # fmt: skip
             case "publish":
-                return await self._running("publish").publish(self._compose(call), timeout=timeout)
+                link = self._running("publish")
+                return await scope_before_error(link.publish(self._compose(call), timeout=timeout))
             case "stream":
                 return await self._stream(call, timeout)
             case "gather":
@@ -150,12 +151,13 @@ class Placing:
         link, outgoing = self._running("stream"), self._compose(call)
         expected = errors_of_call("stream", call.message, call.raises)
         terms = StreamTerms(timeout=timeout, lasts=time_left(None), items=call.credit, size=call.credit_bytes)
-        return ExpectingReplies(await link.stream(outgoing, terms), outgoing, expected)
+        return ExpectingReplies(await scope_before_error(link.stream(outgoing, terms)), outgoing, expected)
 
     async def _gather(self, call: Call, timeout: float | None) -> Replies:
         link, outgoing = self._running("gather"), self._compose(call)
         expected = errors_of_call("gather", call.message, call.raises)
-        return ExpectingReplies(await link.gather(outgoing, timeout=timeout), outgoing, expected)
+        replies = await scope_before_error(link.gather(outgoing, timeout=timeout))
+        return ExpectingReplies(replies, outgoing, expected)
 
     def _compose(self, call: Call) -> Outgoing:
         return self._composer.compose(

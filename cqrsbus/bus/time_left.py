@@ -1,11 +1,15 @@
 """How long a call may take."""
 
 import math
-from typing import Final
+from collections.abc import Awaitable
+from typing import Final, TypeVar
 
 import anyio
 
 from cqrsbus.bus.context import deadline_here
+from cqrsbus.errors import DeadlineExceededError
+
+T = TypeVar("T")
 
 DEFAULT_TIMEOUT: Final = 3.0
 #: What travels is whole milliseconds, rounded down at each hop: word of a deadline may come so many seconds before it.
@@ -44,3 +48,12 @@ async def scope_first() -> None:
     if left <= EARLY:
         # Cancelled here, unless the deadline is moved meanwhile.
         await anyio.sleep(max(0.0, left) + LATE)
+
+
+async def scope_before_error(call: Awaitable[T]) -> T:
+    """Await a call on the link whose own word of a deadline is to come after the caller's scope; see scope_first."""
+    try:
+        return await call
+    except DeadlineExceededError:
+        await scope_first()
+        raise

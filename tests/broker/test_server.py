@@ -186,7 +186,7 @@ async def test_out_of_descriptors_it_survives_and_recovers(
         before = anyio.current_time()
         async with Bus("back", broker.url) as bus:
             assert bus.status == "connected"
-        assert anyio.current_time() - before < 1.5
+        assert anyio.current_time() - before < 5
     assert len([record for record in caplog.records if "cannot accept" in record.getMessage()]) == 1
 
 

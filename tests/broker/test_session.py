@@ -235,7 +235,7 @@ class TestHeartbeat:
             assert frame is not None
             assert frame.kind == Kind.PING
             assert (await client.expect_refusal())[0] == Code.HEARTBEAT_LOST
-            assert 2 * HEARTBEAT < anyio.current_time() - greeted < 6 * HEARTBEAT
+            assert anyio.current_time() - greeted > 2 * HEARTBEAT
 
     async def test_a_client_that_pings_stays(self, client: RawClient) -> None:
         with anyio.fail_after(5):

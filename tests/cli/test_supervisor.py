@@ -115,7 +115,7 @@ async def test_watching_for_changes_ends_soon_when_told_to(tmp_path: Path, monke
     with anyio.move_on_after(0.2) as told_to:
         await anext(changes)
     assert told_to.cancelled_caught
-    assert anyio.current_time() - begin < 3
+    assert anyio.current_time() - begin < 8
     await changes.aclose()
 
 

@@ -158,8 +158,8 @@ async def test_a_half_open_connection_is_noticed_in_time(proxy: tuple[Proxy, str
             before = anyio.current_time()
             with pytest.raises(ConnectionLostError):
                 await bus.ask("q", 2, timeout=None)
-            # 2.5 heartbeats of 0.4 s, and a second for a busy machine.
-            assert anyio.current_time() - before < 2
+            # 2.5 heartbeats of 0.4 s, and some seconds for a busy machine.
+            assert anyio.current_time() - before < 6
             between.stalled.clear()
             await bus.wait_connected()
             await _use(bus)

@@ -1,6 +1,7 @@
 """Queries: answers find their asker, in time or not at all, and errors say what happened."""
 
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
@@ -128,7 +129,8 @@ async def test_no_answer_in_time(url: str) -> None:
             before = anyio.current_time()
             with pytest.raises(DeadlineExceededError) as caught:
                 await bus.ask("q", 1, timeout=0.05)
-            assert 0.04 < anyio.current_time() - before < 2
+            # Timers may be some milliseconds early.
+            assert anyio.current_time() - before > 0.04
             await cancelled.wait()
     assert isinstance(caught.value, TimeoutError)
     assert caught.value.topic == "q"
@@ -426,7 +428,8 @@ async def test_the_default_timeout_is_three_seconds(url: str) -> None:
 
 
 @pytest.mark.parametrize("verb", ["ask", "send", "stream", "gather", "quorum"])
-async def test_a_scope_of_the_callers_own_always_ends_the_call(url: str, verb: str) -> None:
+@pytest.mark.parametrize("when", ["meanwhile", "before"])
+async def test_a_scope_of_the_callers_own_always_ends_the_call(url: str, verb: str, when: str) -> None:
     bus = Bus("slow", url)
 
     @bus.query_handler("q")
@@ -452,8 +455,10 @@ async def test_a_scope_of_the_callers_own_always_ends_the_call(url: str, verb: s
     }
     with anyio.fail_after(10):
         async with bus:
-            for number in range(20):
+            for number in range(20 if when == "meanwhile" else 1):
                 # The broker's word that the time is over comes at the same moment.
                 with anyio.move_on_after(0.01) as scope:
+                    if when == "before":
+                        time.sleep(0.02)  # noqa: ASYNC251 - so that the event loop has not seen to its timers
                     await calls[verb](number)
                 assert scope.cancelled_caught

