@@ -1,10 +1,17 @@
 """What ``cqrsbus`` exports is what it says it exports, and nothing is exported by accident."""
 
+import ast
+import pickle
+import pkgutil
+import pydoc
 import re
 import subprocess
 import sys
 import types
 from pathlib import Path
+from typing import TypeGuard
+
+import pytest
 
 import cqrsbus
 from cqrsbus import errors, testing
@@ -12,7 +19,15 @@ from cqrsbus import errors, testing
 REFERENCE = (Path(__file__).parents[1] / "docs" / "reference.md").read_text()
 
 
+def run(program: str) -> str:
+    """What a program prints, in an interpreter that has imported nothing yet."""
+    command = [sys.executable, "-c", program]
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=60, check=True).stdout
+
+
 def test_what_is_exported_is_what_is_named() -> None:
+    for name in cqrsbus.__all__:
+        getattr(cqrsbus, name)
     public = {
         name
         for name, value in vars(cqrsbus).items()
@@ -39,23 +54,112 @@ def test_the_library_is_quiet_until_logging_is_configured() -> None:
 EXTRAS = ("typer", "rich", "trio", "uvloop", "nats", "pytest")
 
 
-def imported_along(module: str, *others: str) -> list[str]:
-    """Which of these modules are imported together with one."""
-    program = f"import sys, {module}; print(*[name for name in {others!r} if name in sys.modules])"
-    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
-    return ran.stdout.split()
+def imported_along(statement: str, *others: str) -> list[str]:
+    """Which of these modules are imported by a statement."""
+    return run(f"import sys\n{statement}\nprint(*[name for name in {others!r} if name in sys.modules])").split()
 
 
 def test_importing_the_library_needs_no_extra() -> None:
     """Neither the command line's dependencies, nor a particular event loop, nor what is for tests is imported along."""
-    assert imported_along("cqrsbus", *EXTRAS, "cqrsbus.testing") == []
+    assert imported_along("from cqrsbus import *", *EXTRAS, "cqrsbus.testing") == []
 
 
 def test_the_testing_kit_needs_no_extra() -> None:
     """It serves any test runner."""
-    assert imported_along("cqrsbus.testing", *EXTRAS) == []
+    assert imported_along("import cqrsbus.testing", *EXTRAS) == []
 
 
 def test_what_the_testing_kit_exports_is_what_is_named() -> None:
     assert sorted(testing.__all__) == list(testing.__all__)
     assert all(hasattr(testing, name) for name in testing.__all__)
+
+
+def names_for_type_checkers() -> dict[str, str]:
+    """What ``cqrsbus`` imports for type checkers alone, and from where."""
+    (block,) = (node for node in ast.parse(Path(cqrsbus.__file__).read_text()).body if is_for_type_checkers(node))
+    imports = [node for node in block.body if isinstance(node, ast.ImportFrom)]
+    assert len(imports) == len(block.body)
+    return {name.asname or name.name: node.module or "" for node in imports for name in node.names}
+
+
+def is_for_type_checkers(node: ast.stmt) -> TypeGuard[ast.If]:
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "typing.TYPE_CHECKING"
+
+
+def test_type_checkers_and_the_interpreter_find_each_name_in_the_same_module() -> None:
+    assert names_for_type_checkers() == cqrsbus._HOMES
+
+
+def test_no_name_is_that_of_a_module() -> None:
+    """Importing ``cqrsbus.x`` puts the module into the package as ``x``, whatever was there."""
+    assert not {module.name for module in pkgutil.iter_modules(cqrsbus.__path__)} & set(cqrsbus.__all__)
+
+
+def test_importing_the_package_imports_none_of_its_dependencies() -> None:
+    assert imported_along("import cqrsbus", "pydantic", "pydantic_core", "anyio", "msgpack", "asyncio") == []
+
+
+@pytest.mark.parametrize("module", sorted(set(cqrsbus._HOMES.values())))
+def test_whichever_name_is_used_first_is_found_and_kept(module: str) -> None:
+    name = next(name for name, home in cqrsbus._HOMES.items() if home == module)
+    program = f"import cqrsbus; first = cqrsbus.{name}; print(vars(cqrsbus)[{name!r}] is first)"
+    assert run(program) == "True\n"
+
+
+def test_a_star_imports_every_name() -> None:
+    assert run("from cqrsbus import *; import cqrsbus; print({*cqrsbus.__all__} <= {*vars()})") == "True\n"
+
+
+def test_an_unknown_name_is_refused_as_by_any_module() -> None:
+    with pytest.raises(AttributeError, match=r"^module 'cqrsbus' has no attribute 'Unheard'$") as refused:
+        _ = cqrsbus.Unheard  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+    assert (refused.value.name, refused.value.obj) == ("Unheard", cqrsbus)
+    with pytest.raises(ImportError, match=r"^cannot import name 'Unheard' from 'cqrsbus' "):
+        exec("from cqrsbus import Unheard")
+    assert not hasattr(cqrsbus, "Unheard")
+
+
+def test_a_misspelt_name_is_told_with_the_right_one() -> None:
+    command = [sys.executable, "-c", "import cqrsbus; cqrsbus.SyncBuss"]
+    failed = subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert failed.stderr.endswith("module 'cqrsbus' has no attribute 'SyncBuss'. Did you mean: 'SyncBus'?\n")
+
+
+def test_every_name_is_listed_before_it_was_used() -> None:
+    assert run("import cqrsbus; print(*[name for name in cqrsbus.__all__ if name not in dir(cqrsbus)])") == "\n"
+
+
+def test_help_tells_of_every_name() -> None:
+    text = pydoc.plain(pydoc.render_doc(cqrsbus))
+    assert {name for name in cqrsbus.__all__ if name not in text} == {"__version__"}  # it has a heading of its own
+
+
+def test_a_class_is_pickled_by_where_it_is() -> None:
+    instance = cqrsbus.Instance("mail", "1")
+    classes = [value for name in cqrsbus.__all__ if isinstance(value := getattr(cqrsbus, name), type)]
+    assert pickle.loads(pickle.dumps((instance, classes))) == (instance, classes)
+    pickled = pickle.dumps(instance)
+    assert run(f"import pickle; print(pickle.loads({pickled!r}))") == f"{instance}\n"
+
+
+RACE = """
+import sys, threading
+import cqrsbus
+
+sys.setswitchinterval(1e-6)
+names = sorted(cqrsbus._HOMES)
+start, found = threading.Barrier(len(names)), [[] for _ in names]
+
+def use(at):
+    start.wait()
+    found[at] = [getattr(cqrsbus, name) for name in names[at:] + names[:at]]
+
+threads = [threading.Thread(target=use, args=(at,)) for at in range(len(names))]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(all(set(map(id, each)) == {id(getattr(cqrsbus, name)) for name in names} for each in found))
+"""
+
+
+def test_threads_that_use_the_names_for_the_first_time_at_once_get_the_same() -> None:
+    assert run(RACE) == "True\n"

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cqrsbus.bus import Bus
+from cqrsbus.bus.bus import Bus
 from cqrsbus.cli import options
 from cqrsbus.cli.failures import CommandError, UsageError, interrupted, reporting
 from cqrsbus.cli.histogram import PERCENTILES

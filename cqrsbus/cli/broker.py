@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from cqrsbus.broker import Broker
+from cqrsbus.broker.server import Broker
 from cqrsbus.cli import options
 from cqrsbus.cli.failures import UsageError, reporting
 from cqrsbus.cli.logs import set_up_logging

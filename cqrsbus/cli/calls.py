@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import typer
 
-from cqrsbus.bus import Bus
+from cqrsbus.bus.bus import Bus
 from cqrsbus.bus.codec import JSON
 from cqrsbus.cli import options
 from cqrsbus.cli.client import with_bus

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cqrsbus.bus import Bus
+from cqrsbus.bus.bus import Bus
 from cqrsbus.bus.checking import check_buses
 from cqrsbus.cli import options
 from cqrsbus.cli.failures import CommandError, ExitCode, reporting

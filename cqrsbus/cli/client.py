@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from signal import Signals
 
-from cqrsbus.bus import Bus
+from cqrsbus.bus.bus import Bus
 from cqrsbus.cli.failures import UsageError
 from cqrsbus.cli.running import Stop, entered, run
 from cqrsbus.cli.settings import Settings

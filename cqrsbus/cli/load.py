@@ -16,7 +16,7 @@ from typing import Final, Literal
 
 import anyio
 
-from cqrsbus.bus import Bus
+from cqrsbus.bus.bus import Bus
 from cqrsbus.cli.histogram import Histogram
 from cqrsbus.cli.running import entered
 

@@ -7,7 +7,7 @@ import traceback
 from functools import reduce
 from types import ModuleType
 
-from cqrsbus.bus import Bus
+from cqrsbus.bus.bus import Bus
 from cqrsbus.cli.failures import CommandError, UsageError
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import cast
 
-from cqrsbus.bus import Context
+from cqrsbus.bus.context import Context
 
 #: Control characters, and those that reorder the text around them; JSON itself escapes only those below U+0020.
 _INVISIBLE = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from anyio.to_thread import run_sync
 
-from cqrsbus.bus import Bus
+from cqrsbus.bus.bus import Bus
 from cqrsbus.cli import options
 from cqrsbus.cli.client import with_bus
 from cqrsbus.cli.failures import reporting

@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 from itertools import count
 from typing import Final
 
-from cqrsbus.broker import Broker, BrokerLimits
+from cqrsbus.broker.limits import BrokerLimits
+from cqrsbus.broker.server import Broker
 from cqrsbus.transports import parse_url
 
 #: Says which broker tests run against, where the test does not.

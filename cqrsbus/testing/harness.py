@@ -19,9 +19,11 @@ from typing import Any, ClassVar, Self
 
 import anyio
 
-from cqrsbus.broker import Broker, BrokerLimits
-from cqrsbus.bus import Bus, get_context
+from cqrsbus.broker.limits import BrokerLimits
+from cqrsbus.broker.server import Broker
+from cqrsbus.bus.bus import Bus
 from cqrsbus.bus.checking import CheckMode
+from cqrsbus.bus.context import get_context
 from cqrsbus.bus.embedded import make_link
 from cqrsbus.testing.brokers import chosen_broker
 from cqrsbus.testing.failures import Failures

@@ -4,7 +4,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, TypeAlias
 
-from cqrsbus.bus import Bus
+from cqrsbus.bus.bus import Bus
 from cqrsbus.bus.dependency_graph import FromDependency, Node
 
 Overrides: TypeAlias = Mapping[Callable[..., Any], Callable[..., Any]]

@@ -19,7 +19,7 @@ from typing import NamedTuple, Protocol
 
 import anyio
 
-from cqrsbus.bus import Bus
+from cqrsbus.bus.bus import Bus
 from cqrsbus.testing.line import Line
 
 

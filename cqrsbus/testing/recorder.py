@@ -19,7 +19,7 @@ from functools import partial
 from itertools import count
 from typing import Any
 
-from cqrsbus.bus import Bus
+from cqrsbus.bus.bus import Bus
 from cqrsbus.bus.handler import Handler, HandlerKind
 from cqrsbus.bus.middleware import Call, Handling, NextCall, NextHandling, chain
 from cqrsbus.testing.failures import Failure, Failures

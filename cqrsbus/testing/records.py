@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, Self, TypeAlias, TypeVar, cast, overload
 
-from cqrsbus.bus import Context
+from cqrsbus.bus.context import Context
 from cqrsbus.bus.handler import Handler
 from cqrsbus.topics import matches, validate_pattern
 

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from cqrsbus.bus import Context
+from cqrsbus.bus.context import Context
 from cqrsbus.cli.output import print_event, print_value, to_json, visible
 
 

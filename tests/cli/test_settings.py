@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from cqrsbus.broker import BrokerLimits
+from cqrsbus.broker.limits import BrokerLimits
 from cqrsbus.cli.failures import UsageError
 from cqrsbus.cli.settings import Settings, Values, load_settings
 
