@@ -1,12 +1,13 @@
-"""How a bus gets its link: by the URL's scheme. The one place in this package that knows the broker."""
+"""How a bus gets its link: by the URL's scheme. The one place in this package that knows the broker.
+
+The broker is imported where a bus has it in its own process: the client of another one does without.
+"""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
-from cqrsbus.broker import embedded
 from cqrsbus.links.broker_link import BrokerLink
 from cqrsbus.links.channel import Channel, Terms
-from cqrsbus.links.local_channel import LocalChannel
 from cqrsbus.links.port import Link
 from cqrsbus.links.socket_channel import open_channel
 from cqrsbus.transports import parse_url
@@ -31,24 +32,27 @@ def make_link(
     """
     address = parse_url(url)
 
-    async def open_local() -> Channel:
-        return _local_channel(address.name, service, instance)
-
     async def open_socket() -> Channel:
         return await open_channel(url, service, instance)
 
-    opener: OpenChannel = open_local if address.scheme == "memory" else open_socket
+    opener = _local(address.name, service, instance) if address.scheme == "memory" else open_socket
     return BrokerLink(opener if around is None else around(opener), url)
 
 
-def _local_channel(name: str, service: str, instance: str) -> LocalChannel:
-    exchange = embedded.join(name)
-    limits = exchange.limits
-    terms = Terms(
-        heartbeat=0,
-        max_frame=limits.max_frame,
-        max_header=limits.max_header,
-        publish_window=limits.routing.publish_window,
-        max_open_requests=limits.routing.max_open_requests,
-    )
-    return LocalChannel(exchange, terms, service, instance, on_close=lambda: embedded.leave(name, exchange))
+def _local(name: str, service: str, instance: str) -> OpenChannel:
+    from cqrsbus.broker import embedded
+    from cqrsbus.links.local_channel import LocalChannel
+
+    async def open_local() -> Channel:
+        exchange = embedded.join(name)
+        limits = exchange.limits
+        terms = Terms(
+            heartbeat=0,
+            max_frame=limits.max_frame,
+            max_header=limits.max_header,
+            publish_window=limits.routing.publish_window,
+            max_open_requests=limits.routing.max_open_requests,
+        )
+        return LocalChannel(exchange, terms, service, instance, on_close=lambda: embedded.leave(name, exchange))
+
+    return open_local
