@@ -64,6 +64,27 @@ def test_importing_the_library_needs_no_extra() -> None:
     assert imported_along("from cqrsbus import *", *EXTRAS, "cqrsbus.testing") == []
 
 
+def test_a_bus_that_only_calls_needs_no_broker_and_nothing_that_handles() -> None:
+    others = (
+        "cli",
+        "contracts",
+        "testing",
+        "broker",
+        "routing.router",
+        "bus.dispatch",
+        "bus.signature",
+        "bus.blocking",
+    )
+    modules = [f"cqrsbus.{other}" for other in others]
+    assert imported_along("from cqrsbus import Bus, Command, Event, Query; Bus('web')", *modules) == []
+
+
+def test_a_broker_elsewhere_is_no_reason_to_import_one() -> None:
+    link = "from cqrsbus.bus.embedded import make_link; make_link({!r}, 'web', 'web-1')"
+    assert imported_along(link.format("tcp://127.0.0.1:9100"), "cqrsbus.broker", "cqrsbus.routing.router") == []
+    assert imported_along(link.format("memory:"), "cqrsbus.broker") == ["cqrsbus.broker"]
+
+
 def test_the_testing_kit_needs_no_extra() -> None:
     """It serves any test runner."""
     assert imported_along("import cqrsbus.testing", *EXTRAS) == []

@@ -6,6 +6,7 @@ The rules:
    all; leaving finishes what has been started and disconnects.
 2. Handlers are declared before that; while the bus is running there is ``subscribe``.
 3. Handlers are told apart from calls: see :mod:`cqrsbus.bus.registry` and :mod:`cqrsbus.bus.caller`.
+4. What only some buses need is imported when one does: what handles messages, compares contracts, or blocks.
 """
 
 import os
@@ -19,23 +20,17 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import anyio
 from anyio.abc import TaskGroup
-from anyio.from_thread import start_blocking_portal
 
 from cqrsbus.background import Background
 from cqrsbus.bus.caller import Caller
-from cqrsbus.bus.checking import MODES, CheckMode, insist, look
 from cqrsbus.bus.codec import codec_named
 from cqrsbus.bus.composer import Composer, new_instance_name
-from cqrsbus.bus.consumer import Consumer
 from cqrsbus.bus.depends import DependencyOverrides
-from cqrsbus.bus.dispatch import Binding, OnFailure, bind
 from cqrsbus.bus.embedded import make_link
 from cqrsbus.bus.handler import Handler
-from cqrsbus.bus.manifest import Manifest, MessageClass
 from cqrsbus.bus.registry import HandlerGroup, M
+from cqrsbus.bus.requirements import MODES, CheckMode, MessageClass, check_requires, check_version
 from cqrsbus.bus.time_left import DEFAULT_TIMEOUT, time_left
-from cqrsbus.bus.watchdog import Watchdog
-from cqrsbus.contracts.judge import Finding
 from cqrsbus.errors import ConnectError, TopologyError
 from cqrsbus.links.port import Link, LinkStatus, Sink, SubscriptionSpec
 from cqrsbus.serving import serve_until_told
@@ -44,6 +39,10 @@ from cqrsbus.transports.url import DEFAULT_URL
 
 if TYPE_CHECKING:
     from cqrsbus.bus.blocking import SyncBus
+    from cqrsbus.bus.consumer import Consumer
+    from cqrsbus.bus.dispatch import Binding, OnFailure
+    from cqrsbus.bus.manifest import Manifest
+    from cqrsbus.contracts.judge import Finding
 
 FLUSH_TIMEOUT: Final = 2.0
 _SERVICE_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -106,7 +105,8 @@ class Bus(HandlerGroup, Caller):
         self._connect_timeout = connect_timeout
         self._drain_timeout = drain_timeout
         self._send_tracebacks = send_tracebacks
-        self._manifest = Manifest(self.name, version, requires)
+        self._version = check_version(version)
+        self._requires = check_requires(requires)
         # None where a test looks by itself, when every bus is there.
         self._check_mode: CheckMode | None = check
         self._warn_blocking = warn_blocking
@@ -144,7 +144,7 @@ class Bus(HandlerGroup, Caller):
         """
         await self._running("wait_connected").wait_connected()
 
-    async def check(self, *, timeout: float | None = DEFAULT_TIMEOUT) -> list[Finding]:
+    async def check(self, *, timeout: float | None = DEFAULT_TIMEOUT) -> "list[Finding]":
         """Find out what does not fit between what it requires, the queries it answers, and the handlers that are there.
 
         Args:
@@ -159,6 +159,8 @@ class Bus(HandlerGroup, Caller):
             DeadlineExceededError: The broker did not answer in time.
             ConnectionLostError: The connection was lost meanwhile.
         """
+        from cqrsbus.bus.checking import look
+
         return await look(self._running("check"), self._manifest, self.handlers, timeout=time_left(timeout))
 
     async def __aenter__(self) -> Self:
@@ -172,22 +174,18 @@ class Bus(HandlerGroup, Caller):
         """
         if self._link is not None:
             raise RuntimeError("the bus is running already")
-        bindings = bind(
-            self._surrounded(),
-            self._codec,
-            self._on_failure,
-            tracebacks=self._send_tracebacks,
-            overrides=self.dependency_overrides,
-        )
+        bindings = self._bindings()
         async with AsyncExitStack() as stack:
             stack.callback(self._forget)
             self._link = link = self._make_link(self.url, self.name, self.instance)
             tasks = await stack.enter_async_context(Background())
             if self.handlers and self._warn_blocking is not None:
+                from cqrsbus.bus.watchdog import Watchdog
+
                 watchdog = stack.enter_context(Watchdog(self.handlers, self._warn_blocking))
                 tasks.start_soon(watchdog.turn)
             self._consumers = consumers = [self._consumer(binding, tasks) for binding in bindings]
-            contracts = self._manifest.bodies([binding.handlers for binding in bindings])
+            contracts = self._manifest.bodies([binding.handlers for binding in bindings]) if bindings else ()
             specs: list[tuple[SubscriptionSpec, Sink]] = [
                 (replace(binding.spec, contract=contract), consumer.accept)
                 for binding, consumer, contract in zip(bindings, consumers, contracts, strict=True)
@@ -227,6 +225,8 @@ class Bus(HandlerGroup, Caller):
         Raises:
             ConnectError, TopologyError, InvalidMessageError: As entering does.
         """
+        from anyio.from_thread import start_blocking_portal
+
         from cqrsbus.bus.blocking import SyncBus
 
         with (
@@ -265,8 +265,29 @@ class Bus(HandlerGroup, Caller):
             )
         super()._register(handler)
 
+    @property
+    def _manifest(self) -> "Manifest":
+        from cqrsbus.bus.manifest import Manifest
+
+        return Manifest(self.name, self._version, self._requires)
+
+    def _bindings(self) -> "list[Binding]":
+        if not self.handlers:
+            return []
+        from cqrsbus.bus.dispatch import bind
+
+        return bind(
+            self._surrounded(),
+            self._codec,
+            self._on_failure,
+            tracebacks=self._send_tracebacks,
+            overrides=self.dependency_overrides,
+        )
+
     @staticmethod
-    def _consumer(binding: Binding, tasks: TaskGroup) -> Consumer:
+    def _consumer(binding: "Binding", tasks: TaskGroup) -> "Consumer":
+        from cqrsbus.bus.consumer import Consumer
+
         return Consumer(
             binding.work,
             concurrency=binding.concurrency,
@@ -284,10 +305,12 @@ class Bus(HandlerGroup, Caller):
             raise ConnectError(f"not connected to {self.url} within {self._connect_timeout:g} s: {why}") from None
 
     async def _insist(self, mode: CheckMode | None, deadline: float) -> None:
-        if self._manifest.requires and mode is not None:
+        if self._requires and mode is not None:
+            from cqrsbus.bus.checking import insist
+
             await insist(lambda left: self.check(timeout=left), mode, deadline)
 
-    async def _drain(self, link: Link, consumers: list[Consumer]) -> None:
+    async def _drain(self, link: Link, consumers: "list[Consumer]") -> None:
         with anyio.move_on_after(self._drain_timeout):
             await link.drain()
             for consumer in consumers:

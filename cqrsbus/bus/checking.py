@@ -13,13 +13,14 @@ import logging
 import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 import anyio
 from anyio import to_thread
 
 from cqrsbus.bus.handler import Handler
 from cqrsbus.bus.manifest import Manifest
+from cqrsbus.bus.requirements import CheckMode
 from cqrsbus.contracts.contract import Contract, decode_contracts
 from cqrsbus.contracts.judge import Finding, judge
 from cqrsbus.errors import ConnectError, ConnectionLostError, DeadlineExceededError, TopologyError
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
     from cqrsbus.bus.bus import Bus
 
 log = logging.getLogger(__name__)
-
-CheckMode: TypeAlias = Literal["error", "warn", "wait"]
-MODES: Final = ("error", "warn", "wait")
 
 _LONGEST_PAUSE: Final = 1.0
 

@@ -7,20 +7,15 @@ class has two schemas, one for each side.
 import inspect
 import os
 from collections.abc import Sequence
-from typing import Any, Final, TypeAlias
 
 from cqrsbus.bus.handler import Handler, HandlerKind
+from cqrsbus.bus.requirements import MessageClass, check_requires, check_version, kind_of
 from cqrsbus.bus.types import message_type
 from cqrsbus.contracts.canonical import Schema
 from cqrsbus.contracts.contract import Contract, contract, encode_contracts
 from cqrsbus.contracts.schema import Side, schema_of
-from cqrsbus.errors import TopologyError
-from cqrsbus.messages import Command, Event, Query, answer_type, topic_of
+from cqrsbus.messages import answer_type, topic_of
 from cqrsbus.routing.limits import MAX_CONTRACT, MAX_CONTRACTS
-
-MessageClass: TypeAlias = type[Command] | type[Query[Any]] | type[Event]
-
-_MAX_VERSION: Final = 64
 
 
 class Manifest:
@@ -38,15 +33,9 @@ class Manifest:
     """
 
     def __init__(self, service: str, version: str, requires: Sequence[MessageClass]) -> None:
-        if len(version) > _MAX_VERSION or not version.isprintable():
-            raise ValueError(
-                f"the version {version[:_MAX_VERSION]!r} is not at most {_MAX_VERSION} printable characters"
-            )
         self._service = service
-        self._version = version
-        for each in requires:
-            _check_required(each)
-        self.requires = tuple(dict.fromkeys(requires))
+        self._version = check_version(version)
+        self.requires = check_requires(requires)
 
     def required(self) -> list[Contract]:
         """The contracts of what is needed.
@@ -91,7 +80,7 @@ class Manifest:
         )
 
     def _required(self, cls: type) -> Contract:
-        kind = _kind(cls)
+        kind = kind_of(cls)
         assert kind is not None, "it was checked when the bus was made"
         answer = answer_type(cls) if kind is HandlerKind.QUERY else None
         return contract(
@@ -107,20 +96,6 @@ class Manifest:
 
 def _schema(annotation: object, side: Side) -> Schema:
     return schema_of(message_type(annotation).adapter, side)
-
-
-def _kind(cls: type) -> HandlerKind | None:
-    return next((kind for kind in HandlerKind if issubclass(cls, kind.message_class)), None)
-
-
-def _check_required(cls: object) -> None:
-    if not isinstance(cls, type) or _kind(cls) is None:
-        raise TypeError(f"requires= takes classes of Command, Query and Event, not {cls!r}")
-    if topic_of(cls) is None:
-        raise TopologyError(
-            f"{cls.__module__}.{cls.__qualname__} is required and has no topic: "
-            f"write class {cls.__qualname__}(..., topic='a.topic')"
-        )
 
 
 def _location(cls: type) -> str:

@@ -26,7 +26,6 @@ from cqrsbus.bus.handler_topic import chosen_topic, prefixed, refuse_bare
 from cqrsbus.bus.handler_types import TakesMessageReturnsAnswer, TakesMessageReturnsNone
 from cqrsbus.bus.middleware import HandlingMiddleware, check_middleware
 from cqrsbus.bus.ordering import check_ordered_by
-from cqrsbus.bus.signature import analyse
 from cqrsbus.errors import TopologyError
 from cqrsbus.wire.frames import MAX_U16
 
@@ -225,6 +224,8 @@ class HandlerGroup:
         _check_prefetch(options["prefetch"], options["concurrency"])
 
         def declare(function: F) -> F:
+            from cqrsbus.bus.signature import analyse  # for buses that have handlers
+
             signature = analyse(function, kind)
             handler = Handler(
                 kind=kind,

@@ -22,9 +22,9 @@ import anyio
 from cqrsbus.broker.limits import BrokerLimits
 from cqrsbus.broker.server import Broker
 from cqrsbus.bus.bus import Bus
-from cqrsbus.bus.checking import CheckMode
 from cqrsbus.bus.context import get_context
 from cqrsbus.bus.embedded import make_link
+from cqrsbus.bus.requirements import CheckMode
 from cqrsbus.testing.brokers import chosen_broker
 from cqrsbus.testing.failures import Failures
 from cqrsbus.testing.faults import Faults

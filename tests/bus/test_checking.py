@@ -4,7 +4,8 @@ import anyio
 import pytest
 
 from cqrsbus import Bus, ConnectError, ConnectionLostError, Finding, Problem, TopologyError
-from cqrsbus.bus.checking import CheckMode, insist
+from cqrsbus.bus.checking import insist
+from cqrsbus.bus.requirements import CheckMode
 
 pytestmark = pytest.mark.anyio
 

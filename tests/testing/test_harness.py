@@ -17,7 +17,7 @@ from cqrsbus import (
     Query,
     TopologyError,
 )
-from cqrsbus.bus.checking import CheckMode
+from cqrsbus.bus.requirements import CheckMode
 from cqrsbus.testing import TestBus
 
 pytestmark = pytest.mark.anyio
