@@ -1,20 +1,16 @@
-"""The commands by name, and what holds for all of them."""
+"""The application, and what holds for all of its commands."""
 
 import sys
 from typing import Annotated, NoReturn
 
 import typer
 
-from cqrsbus.cli.bench import bench
-from cqrsbus.cli.broker import broker
-from cqrsbus.cli.calls import ask, publish, send
-from cqrsbus.cli.check import check
+from cqrsbus.cli.commands import Commands, list_in
 from cqrsbus.cli.failures import ExitCode, UsageError, reporting
-from cqrsbus.cli.serve import run
-from cqrsbus.cli.sub import sub
 from cqrsbus.version import __version__
 
 app = typer.Typer(
+    cls=Commands,
     help="Commands, queries and events between processes.",
     epilog="Settings may also be given as CQRSBUS_* variables and in cqrsbus.toml. Exit codes: 0 done, 1 failed, "
     "2 used wrongly, 3 the remote handler failed, 4 no broker reached, 5 no answer in time.",
@@ -40,8 +36,7 @@ def root(
     """Commands, queries and events between processes."""
 
 
-for command in (broker, run, check, send, ask, publish, sub, bench):
-    app.command()(command)
+list_in(app)
 
 
 def run_app() -> NoReturn:

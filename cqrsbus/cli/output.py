@@ -10,9 +10,10 @@ import sys
 from base64 import b64encode
 from collections.abc import Mapping
 from datetime import datetime
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from cqrsbus.bus.context import Context
+if TYPE_CHECKING:
+    from cqrsbus.bus.context import Context
 
 #: Control characters, and those that reorder the text around them; JSON itself escapes only those below U+0020.
 _INVISIBLE = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
@@ -55,7 +56,7 @@ def print_value(value: object, *, compact: bool) -> None:
         print_line(to_json(value, indent=2))
 
 
-def print_event(message: object, context: Context, *, as_json: bool) -> None:
+def print_event(message: object, context: "Context", *, as_json: bool) -> None:
     """Write an event: the time it came, its topic, its sender and itself; or one JSON object."""
     if as_json:
         fields = {

@@ -79,7 +79,11 @@ def test_commands_are_spelled_right(place: str, command: str) -> None:
     for part in re.split(r" \| | && ", command):
         name, *arguments = shlex.split(part)
         if name == "cqrsbus":
-            typer.main.get_group(app).commands[arguments[0]].make_context(arguments[0], arguments[1:]).close()
+            group = typer.main.get_group(app)
+            with group.make_context(name, list(arguments)) as context:
+                _, called, rest = group.resolve_command(context, arguments)
+                assert called is not None
+                called.make_context(arguments[0], rest, parent=context).close()
         elif name == "make":
             assert re.search(rf"^{arguments[0]}:", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
         elif name == "pip":
