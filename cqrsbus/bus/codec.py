@@ -12,7 +12,7 @@ plain, language-neutral values (see plain.py); msgpack uses no extension types, 
 """
 
 import re
-import threading
+from collections import deque
 from collections.abc import Mapping
 from json import JSONEncoder
 from typing import Final, Protocol, TypeVar
@@ -30,6 +30,8 @@ T = TypeVar("T")
 
 #: A packer keeps its largest buffer; above this many bytes it is dropped.
 _KEPT_BUFFER: Final = 1 << 20
+#: So many packers wait for the next message; when more threads encode at once, the rest make their own.
+_KEPT_PACKERS: Final = 4
 
 
 class Codec(Protocol):
@@ -67,7 +69,8 @@ class _MsgpackCodec:
     content_type: str = "application/msgpack"
 
     def __init__(self) -> None:
-        self._local = threading.local()
+        # Taking and giving back are atomic: no two threads, nor an encoding within another, get the same packer.
+        self._idle: deque[msgpack.Packer] = deque(maxlen=_KEPT_PACKERS)
 
     def encode(self, value: object) -> bytes:
         try:
@@ -79,24 +82,20 @@ class _MsgpackCodec:
             raise InvalidMessageError(f"{type(value).__name__} cannot be written as msgpack: {error}") from None
 
     def _pack(self, tree: object) -> bytes:
-        packer: msgpack.Packer | None = getattr(self._local, "packer", None)
-        if packer is None:
-            packer = self._local.packer = msgpack.Packer(default=in_msgpack, autoreset=True)
         try:
-            body: bytes = packer.pack(tree)
-        except BaseException:
-            del self._local.packer
-            raise
-        if len(body) > _KEPT_BUFFER:
-            del self._local.packer
+            packer = self._idle.pop()
+        except IndexError:
+            packer = msgpack.Packer(default=in_msgpack, autoreset=True)
+        # One that failed keeps what it had written, and is not used again.
+        body: bytes = packer.pack(tree)
+        if len(body) <= _KEPT_BUFFER:
+            self._idle.append(packer)
         return body
 
     def decode(self, body: bytes, into: MessageType[T]) -> T:
         check_declared_lengths(body)
         try:
-            tree: object = msgpack.unpackb(
-                body, raw=False, strict_map_key=False, ext_hook=_refuse_extension, max_ext_len=0
-            )
+            tree: object = msgpack.unpackb(body, strict_map_key=False, ext_hook=_refuse_extension, max_ext_len=0)
         except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
             raise InvalidMessageError(f"the body is not msgpack: {_kind_of(error)}") from None
         return into.validate(tree)

@@ -4,7 +4,7 @@ import json
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -286,6 +286,21 @@ def test_threads_do_not_share_a_packer() -> None:
         thread.join(timeout=30)
         assert not thread.is_alive()
     assert not bad
+
+
+def test_a_body_may_be_written_while_another_is() -> None:
+    inner: list[bytes] = []
+
+    class Zone(tzinfo):
+        def utcoffset(self, moment: datetime | None, /) -> timedelta:
+            inner.append(MSGPACK.encode(["inner", 1]))
+            return timedelta(0)
+
+        dst = tzname = lambda *_: None
+
+    outer = MSGPACK.encode({"before": 1, "at": datetime(2026, 1, 1, tzinfo=Zone()), "after": [2]})
+    assert msgpack.unpackb(outer) == {"before": 1, "at": "2026-01-01T00:00:00+00:00", "after": [2]}
+    assert set(inner) == {msgpack.packb(["inner", 1])}
 
 
 @pytest.mark.parametrize(("find", "known"), [(codec_named, "msgpack, json"), (codec_for, "application/msgpack, app")])
