@@ -1,7 +1,7 @@
 """The plain forms of values, as another language will read them."""
 
 import json
-from datetime import UTC, date, datetime, time, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
 from enum import Enum
 from typing import Any
@@ -9,13 +9,25 @@ from uuid import UUID
 
 import msgpack
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, SecretStr, field_serializer
+from pydantic_core import TzInfo
 
 from cqrsbus.bus.codec import JSON, MSGPACK, Codec
 from cqrsbus.bus.plain import in_json, in_msgpack, plain, text_keys
 from cqrsbus.errors import InvalidMessageError
 
 EAST = timezone(timedelta(hours=5, minutes=45))
+
+
+minutes = st.integers(-23 * 60, 23 * 60)
+zones = (
+    st.sampled_from([None, UTC, EAST, TzInfo(0)])
+    | minutes.map(lambda offset: timezone(timedelta(minutes=offset)))
+    | minutes.map(lambda offset: TzInfo(offset * 60))
+    | st.timezones()
+)
 
 
 class Day(date, Enum):
@@ -41,6 +53,38 @@ class Held(BaseModel):
 )
 def test_the_plain_form(value: object, form: object) -> None:
     assert in_msgpack(value) == in_json(value) == form
+
+
+@settings(max_examples=500)
+@given(value=st.datetimes(timezones=zones), fold=st.integers(0, 1))
+def test_a_datetime_is_written_as_its_isoformat(value: datetime, fold: int) -> None:
+    value = value.replace(fold=fold)
+    offset = value.utcoffset()
+    if offset and offset % timedelta(minutes=1):
+        with pytest.raises(InvalidMessageError, match="not a whole number of minutes"):
+            in_msgpack(value)
+    else:
+        assert in_msgpack(value) == in_json(value) == value.isoformat()
+
+
+@pytest.mark.parametrize("zone", [timezone(timedelta(seconds=30)), timezone(timedelta(microseconds=1)), TzInfo(59)])
+@pytest.mark.parametrize("kind", [datetime, type("Moment", (datetime,), {})])
+def test_an_offset_that_is_no_whole_number_of_minutes_is_refused(zone: tzinfo, kind: type[datetime]) -> None:
+    with pytest.raises(InvalidMessageError, match="not a whole number of minutes"):
+        in_msgpack(kind(2026, 1, 2, tzinfo=zone))
+
+
+def test_a_subclass_of_datetime_is_written_by_itself() -> None:
+    class Moment(datetime):
+        def isoformat(self, sep: str = "T", timespec: str = "auto") -> str:
+            return super().isoformat(sep, "milliseconds")
+
+    assert in_msgpack(Moment(2026, 1, 2, tzinfo=UTC)) == "2026-01-02T00:00:00.000+00:00"
+
+
+@given(value=st.uuids())
+def test_a_uuid_is_written_as_its_text(value: UUID) -> None:
+    assert in_msgpack(value) == str(value)
 
 
 def test_bytes_are_base64_in_json_and_bin_in_msgpack() -> None:
