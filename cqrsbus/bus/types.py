@@ -49,6 +49,8 @@ class MessageType(Generic[T]):
         self.facts: TypeFacts = examine(self.adapter.core_schema, base64=configured is not None)
         if self.facts.flaw:
             raise InvalidMessageError(f"{self.name} cannot be a message: {self.facts.flaw}")
+        # A strict type takes a text for a datetime from JSON alone, and msgpack has no datetime either.
+        self._reads_as_json = self.facts.strict and not self.facts.json_flaw
 
     def __repr__(self) -> str:
         return f"MessageType({self.name})"
@@ -63,8 +65,7 @@ class MessageType(Generic[T]):
             InvalidMessageError: It does not fit; with at most 20 entries that say where, and never the input. Or a
                 validator failed in a way of its own, which is the cause.
         """
-        if self.facts.strict and not self.facts.json_flaw:
-            # A strict type takes a text for a datetime from JSON alone, and msgpack has no datetime either.
+        if self._reads_as_json:
             return self.validate_json(self._as_json(tree))
         try:
             value: T = self._validator.validate_python(tree, by_alias=True, by_name=True)
@@ -83,7 +84,8 @@ class MessageType(Generic[T]):
         Raises:
             InvalidMessageError: It is no JSON or does not fit; as for ``validate``.
         """
-        self.require_json()
+        if self.facts.json_flaw:
+            self.require_json()
         try:
             value: T = self._validator.validate_json(body, by_alias=True, by_name=True)
         except ValidationError as error:
