@@ -33,6 +33,7 @@ def main() -> int:
     grids = (
         report.comparison(record.samples),
         report.latencies(record.samples),
+        report.start_up(record.samples),
         report.goals(outcomes, record.samples),
     )
     console = Console(width=None if sys.stdout.isatty() else 170)
@@ -67,7 +68,7 @@ def _run(sizes: Sizes, record: Record) -> None:
 
 def _document(written: str, grids: tuple[report.Grid, ...], about: dict[str, object], record: Record) -> None:
     page = _DOCS / "performance.md"
-    for marks, grid in zip(("systems", "latencies", "goals"), grids, strict=True):
+    for marks, grid in zip(("systems", "latencies", "start-up", "goals"), grids, strict=True):
         report.replace_between(page, marks, grid.as_markdown())
     report.replace_between(page, "about", report.told(about))
     caption = f"cqrsbus and its peers on {about['processor']}, {about['cores']} cores, {str(about['date'])[:10]}"

@@ -12,6 +12,7 @@ from benchmarks import systems
 from benchmarks.figures import Samples, spread
 from benchmarks.goals import Outcome
 from benchmarks.systems.floor import FLOOR
+from benchmarks.workloads.start_up import STATEMENTS
 
 _COLUMNS = ("events/s", "CPU µs", "CPU µs server", "asks/s, 128 in flight", "ask p50, one at a time")
 _LATENCIES = tuple(f"ask {name}, one at a time" for name in ("p50", "p90", "p99", "p99.9"))
@@ -82,6 +83,12 @@ def latencies(samples: Samples) -> Grid:
     names = [name for name in (*systems.names(), FLOOR) if _LATENCIES[0] in samples.get(name, {})]
     rows = [(name, *(_median(samples, name, each) for each in _LATENCIES)) for name in names]
     return Grid("One ask at a time, µs", ("system", "p50", "p90", "p99", "p99.9"), rows)
+
+
+def start_up(samples: Samples) -> Grid:
+    """What imports take; no goal but the one of the two packages by name."""
+    rows = [(f"`{each}`", _median(samples, each, "ms")) for each in STATEMENTS if each in samples]
+    return Grid("Imports, CPU ms", ("statement", "CPU ms"), rows)
 
 
 def _median(samples: Samples, subject: str, figure: str) -> str:

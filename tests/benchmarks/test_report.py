@@ -28,6 +28,17 @@ def test_only_what_was_measured_is_told() -> None:
     assert [row[0] for row in report.latencies(SAMPLES).rows] == ["cqrsbus, uvloop"]
 
 
+def test_imports_are_told_as_they_are_written() -> None:
+    samples = {"import cqrsbus": {"ms": [16.0, 15.0, 30.0]}, "import pydantic": {"ms": [40.0, 38.0, 41.0]}}
+    assert report.start_up(samples).rows == [("`import pydantic`", "40.0"), ("`import cqrsbus`", "16.0")]
+
+
+def test_every_grid_has_its_place_in_the_documentation() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "performance.md").read_text("utf-8")
+    for marks in ("short", "about", "systems", "latencies", "start-up", "goals"):
+        assert 0 < page.find(f"<!-- begin:{marks} -->") < page.find(f"<!-- end:{marks} -->")
+
+
 def test_a_grid_is_a_markdown_table() -> None:
     assert report.Grid("t", ("a", "b"), [("x", "1")]).as_markdown() == "| a | b |\n| --- | ---: |\n| x | 1 |\n"
 

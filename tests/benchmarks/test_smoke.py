@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks import systems
 from benchmarks.figures import Record
-from benchmarks.workloads import codec_alone, floor_asks, one_to_one
+from benchmarks.workloads import codec_alone, floor_asks, one_to_one, start_up
 from benchmarks.workloads.sizes import SMOKE
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="what a process costs is read from /proc")
@@ -27,6 +27,17 @@ def test_what_is_compared_with() -> None:
     floor_asks.measure(SMOKE, record)
     assert record.samples[codec_alone.SUBJECT]["CPU µs"][0] > 0
     assert len(record.samples) == 2
+
+
+def test_imports_are_taken_from_bytecode_wherever_it_may_not_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    compiled = "import sys, cqrsbus.messages; assert cqrsbus.messages.__cached__.startswith(sys.pycache_prefix)"
+    read = "import os.path; assert os.path.exists(cqrsbus.messages.__cached__)"
+    monkeypatch.setattr(start_up, "STATEMENTS", (compiled, f"{compiled}; {read}"))
+    record = Record()
+    start_up.measure(SMOKE, record)
+    assert [len(each["ms"]) for each in record.samples.values()] == [5, 5]
+    assert all(ms > 0 for each in record.samples.values() for ms in each["ms"])
 
 
 def test_a_peer_that_is_not_there_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
