@@ -113,8 +113,19 @@ class Consumer:
             taken = self._next()
             if taken is None:
                 await self._rest()
-            else:
-                await self._handle(*taken, scope)
+                continue
+            delivery, reading = taken
+            if self._cancellable:
+                delivery.on_cancel = scope.cancel
+            try:
+                await self._work(delivery, scope, reading)
+            except BaseException:
+                # Settled already, unless the work was cancelled midway.
+                delivery.fail(Code.CANCELLED, _CANCELLED)
+                raise
+            finally:
+                if reading is not None:
+                    self._waiting.release(reading)
 
     def _next(self) -> tuple[Delivery, Reading | None] | None:
         """The next delivery worth starting, and what it was read as if it was."""
@@ -134,17 +145,6 @@ class Consumer:
             if reading is not None:
                 self._waiting.release(reading)
         return None
-
-    async def _handle(self, delivery: Delivery, reading: Reading | None, scope: HandlerScope) -> None:
-        if self._cancellable:
-            delivery.on_cancel = scope.cancel
-        try:
-            await self._work(delivery, scope, reading)
-        finally:
-            # Settled already, unless the work was cancelled midway.
-            delivery.fail(Code.CANCELLED, _CANCELLED)
-            if reading is not None:
-                self._waiting.release(reading)
 
     async def _rest(self) -> None:
         """Wait until there may be work."""

@@ -2,8 +2,8 @@
 
 - A handler gets its ``Context`` by declaring a parameter annotated with it; any other code that runs on behalf
   of the message finds the same object with ``get_context()``.
-- A context is read-only. It is made once per message, on the hot path, so it is a slotted class with
-  properties: a frozen dataclass of this size takes about three times as long to make.
+- A context is read-only. One is made for each message, on the hot path, and few handlers look at theirs: so what a
+  delivery tells is only asked when somebody wants to know.
 - Headers may carry credentials, so ``repr()`` leaves them out.
 - The message's deadline is no cancel scope, so a shield of anyio's own does not keep it off from nested calls:
   ``ctx.shielded()`` does, and says so in ``shielded_context``.
@@ -15,17 +15,18 @@ from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, TypeVarTuple, Unpack, final
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVarTuple, Unpack, final
 
 import anyio
 import anyio.from_thread
+
+from cqrsbus.links.port import Delivery
+from cqrsbus.wire.envelope import NO_HEADERS
 
 if TYPE_CHECKING:
     from cqrsbus.bus.handler_scope import HandlerScope
 
 Ts = TypeVarTuple("Ts")
-
-_NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 @final
@@ -44,19 +45,8 @@ class Context:
         scope: What its handler runs in.
     """
 
-    __slots__ = (
-        "_attempt",
-        "_causation_id",
-        "_correlation_id",
-        "_deadline",
-        "_headers",
-        "_message_id",
-        "_scope",
-        "_sender",
-        "_topic",
-    )
+    __slots__ = ("_deadline", "_delivery", "_scope", "_told")
 
-    # Not only by keyword: it is made for each message, and nine keywords cost as much as the rest of it.
     def __init__(
         self,
         message_id: str,
@@ -64,18 +54,15 @@ class Context:
         sender: str = "",
         correlation_id: str = "",
         causation_id: str | None = None,
-        headers: Mapping[str, str] = _NO_HEADERS,
+        headers: Mapping[str, str] = NO_HEADERS,
         attempt: int = 1,
         deadline: float | None = None,
         scope: "HandlerScope | None" = None,
     ) -> None:
-        self._message_id = message_id
-        self._topic = topic
-        self._sender = sender
-        self._correlation_id = correlation_id or message_id
-        self._causation_id = causation_id
-        self._headers = headers
-        self._attempt = attempt
+        self._told: _Told | None = _Told(
+            message_id, topic, sender, correlation_id or message_id, causation_id, headers, attempt
+        )
+        self._delivery: Delivery | None = None
         self._deadline = deadline
         self._scope = scope
 
@@ -97,37 +84,37 @@ class Context:
     @property
     def message_id(self) -> str:
         """The id of this message."""
-        return self._message_id
+        return self._tell().message_id
 
     @property
     def topic(self) -> str:
         """The topic the message was sent to; for a handler of a pattern, the topic that matched."""
-        return self._topic
+        return self._tell().topic
 
     @property
     def sender(self) -> str:
         """The name of the service that sent the message, as the broker stamped it."""
-        return self._sender
+        return self._tell().sender
 
     @property
     def correlation_id(self) -> str:
         """The id shared by all messages of one chain: that of the message which started it."""
-        return self._correlation_id
+        return self._tell().correlation_id
 
     @property
     def causation_id(self) -> str | None:
         """The id of the message whose handler sent this one; None at the start of a chain."""
-        return self._causation_id
+        return self._tell().causation_id
 
     @property
     def headers(self) -> Mapping[str, str]:
         """The headers given by the sender; a view that cannot be written to."""
-        return MappingProxyType(self._headers)
+        return MappingProxyType(self._tell().headers)
 
     @property
     def attempt(self) -> int:
         """Which delivery of this message this is: 1 is the first, more are redeliveries."""
-        return self._attempt
+        return self._tell().attempt
 
     @property
     def deadline(self) -> float | None:
@@ -189,10 +176,40 @@ class Context:
                 shielded_context.reset(token)
 
     def __repr__(self) -> str:
+        told = self._tell()
         return (
-            f"Context(topic={self._topic!r}, message_id={self._message_id!r}, "
-            f"sender={self._sender!r}, attempt={self._attempt})"
+            f"Context(topic={told.topic!r}, message_id={told.message_id!r}, "
+            f"sender={told.sender!r}, attempt={told.attempt})"
         )
+
+    def _tell(self) -> "_Told":
+        if self._told is None:
+            assert self._delivery is not None
+            self._told = _told_by(self._delivery)
+        return self._told
+
+
+class _Told(NamedTuple):
+    message_id: str
+    topic: str
+    sender: str
+    correlation_id: str
+    causation_id: str | None
+    headers: Mapping[str, str]
+    attempt: int
+
+
+def _told_by(delivery: Delivery) -> _Told:
+    message_id, correlation_id, causation_id, _, headers = delivery.envelope
+    return _Told(
+        message_id,
+        delivery.topic,
+        delivery.sender,
+        correlation_id or message_id,
+        causation_id or None,
+        headers,
+        delivery.attempt,
+    )
 
 
 #: The context of the message whose handler is running, where there is one.
@@ -207,6 +224,22 @@ def deadline_here() -> float | None:
     """When the calls made here must be done for the sake of the message being handled; None for no limit."""
     context = current_context.get()
     return None if context is None or context is shielded_context.get() else context.deadline
+
+
+def context_of(delivery: Delivery, scope: "HandlerScope | None" = None) -> Context:
+    """Make the context of a delivered message; for the bus itself.
+
+    Args:
+        delivery: The message. Whether its envelope is intelligible is not looked at: its content type tells before.
+        scope: What its handler is to run in.
+    """
+    context = Context.__new__(Context)
+    # pyright: reportPrivateUsage=false
+    context._told = None
+    context._delivery = delivery
+    context._deadline = delivery.deadline
+    context._scope = scope
+    return context
 
 
 def scope_of(context: Context) -> "HandlerScope | None":

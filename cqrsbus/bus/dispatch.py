@@ -20,12 +20,11 @@ from typing import TypeAlias
 
 from cqrsbus.bus.answering import give_answer, give_each, refuse_single
 from cqrsbus.bus.codec import Codec
-from cqrsbus.bus.context import Context, current_context
+from cqrsbus.bus.context import Context, context_of, current_context
 from cqrsbus.bus.depends import DependencyOverrides
 from cqrsbus.bus.failing import FailureReport, ran_out_of_time
 from cqrsbus.bus.handler import Handler, HandlerKind
 from cqrsbus.bus.handler_scope import HandlerScope
-from cqrsbus.bus.incoming import context_of
 from cqrsbus.bus.invocation import HandlerCall
 from cqrsbus.bus.ordering import key_function
 from cqrsbus.bus.waiting import ArrivalOrder, KeyOrder, Reading, Waiting
@@ -66,6 +65,9 @@ class Binding:
         self._report = FailureReport(self._first, codec, tracebacks=tracebacks)
         last = handlers[-1]
         self._calls = [HandlerCall(handler, is_last=handler is last, overrides=overrides) for handler in handlers]
+        #: The usual case: one handler, which returns.
+        self._single = self._calls[0] if len(self._calls) == 1 and not self._first.is_stream else None
+        self._answers = self._first.kind is HandlerKind.QUERY
         self._codec = codec
         self._on_failure = on_failure
         self.concurrency = max(handler.concurrency for handler in handlers)
@@ -93,7 +95,7 @@ class Binding:
     def read(self, delivery: Delivery) -> Reading:
         """Read a delivery before its turn comes, for its key; what is wrong with it is told when its turn comes."""
         try:
-            message = self._calls[0].decode(delivery.envelope.content_type, delivery.body)
+            message = self._calls[0].decode(delivery.content_type, delivery.body)
         except InvalidMessageError as error:
             return Reading(object(), unreadable=error)
         except ProtocolError:
@@ -111,33 +113,59 @@ class Binding:
             scope: What the handlers run in; without one they can start nothing.
             reading: What the first handler has read it as, if it has.
         """
+        call = self._single
+        if call is None or reading is not None:
+            await self._work_each(delivery, scope, reading)
+            return
         try:
-            context = context_of(delivery, scope)
+            message = call.decode(delivery.content_type, delivery.body)
+        except (ProtocolError, InvalidMessageError):
+            # It is read again there, and told what is wrong with it.
+            await self._work_each(delivery, scope, None)
+            return
+        context = context_of(delivery, scope)
+        token = current_context.set(context)
+        try:
+            answer = await call.run(message, context)
+            if self._answers:
+                await give_answer(delivery, self._codec, answer)
+        except Exception as error:  # noqa: BLE001  # whatever a handler raises is its message's failure, never ours
+            self._fail_raised(call.handler, delivery, error, context)
+        except BaseExceptionGroup as group:
+            self._fail_cancelled(call.handler, delivery, group, context)
+        finally:
+            current_context.reset(token)
+        delivery.done()
+
+    async def _work_each(self, delivery: Delivery, scope: HandlerScope | None, reading: Reading | None) -> None:
+        """What :meth:`work` does, where there is more to do than to call one handler."""
+        try:
+            content_type = delivery.content_type
         except ProtocolError as error:
             self._fail_unreadable(self._first, delivery, InvalidMessageError(error.reason), "")
             return
+        context = context_of(delivery, scope)
         token = current_context.set(context)
         try:
             if reading is not None and reading.keyless is not None:
                 self._fail_raised(self._first, delivery, reading.keyless, context)
             else:
                 for call in self._calls:
-                    await self._run(call, delivery, context, reading)
+                    await self._run(call, delivery, content_type, context, reading)
                     # The next one may read it as something else.
                     reading = None
             delivery.done()
         finally:
             current_context.reset(token)
 
-    async def _run(self, call: HandlerCall, delivery: Delivery, context: Context, reading: Reading | None) -> None:
+    async def _run(
+        self, call: HandlerCall, delivery: Delivery, content_type: str, context: Context, reading: Reading | None
+    ) -> None:
         if self._first.is_stream and not delivery.wants_stream:
             refuse_single(delivery, self._first)
             return
         try:
-            if reading is None:
-                message = call.decode(delivery.envelope.content_type, delivery.body)
-            else:
-                message = reading.opened()
+            message = call.decode(content_type, delivery.body) if reading is None else reading.opened()
         except InvalidMessageError as error:
             self._fail_unreadable(call.handler, delivery, error, context.message_id)
             return
@@ -146,17 +174,22 @@ class Binding:
                 await call.run(message, context, consume=partial(give_each, delivery, self._codec))
             else:
                 answer = await call.run(message, context)
-                if self._first.kind is HandlerKind.QUERY:
+                if self._answers:
                     await give_answer(delivery, self._codec, answer)
         except Exception as error:  # noqa: BLE001  # whatever a handler raises is its message's failure, never ours
             self._fail_raised(call.handler, delivery, error, context)
         except BaseExceptionGroup as group:
-            # Cancelled, and failed while it was cleaning up: one is for the worker's scope, the other is the message's.
-            failed, others = group.split(Exception)
-            if failed is not None:
-                self._fail_raised(call.handler, delivery, failed, context)
-            if others is not None:
-                raise others from None
+            self._fail_cancelled(call.handler, delivery, group, context)
+
+    def _fail_cancelled(
+        self, handler: Handler, delivery: Delivery, group: BaseExceptionGroup[BaseException], context: Context
+    ) -> None:
+        """Cancelled, and failed while it was cleaning up: one is for the worker's scope, the other is the message's."""
+        failed, others = group.split(Exception)
+        if failed is not None:
+            self._fail_raised(handler, delivery, failed, context)
+        if others is not None:
+            raise others from None
 
     def _fail_raised(self, handler: Handler, delivery: Delivery, error: Exception, context: Context) -> None:
         ran_out = ran_out_of_time(error, context)

@@ -10,8 +10,7 @@ import anyio
 from anyio.lowlevel import checkpoint_if_cancelled
 
 from cqrsbus.bus.codec import codec_for
-from cqrsbus.bus.context import Context
-from cqrsbus.bus.incoming import context_of
+from cqrsbus.bus.context import Context, context_of
 from cqrsbus.bus.types import MessageType
 from cqrsbus.errors import InvalidMessageError, ProtocolError
 from cqrsbus.links.port import Delivery, Sink, Subscribed
@@ -121,8 +120,8 @@ class Subscription(Generic[T]):
                 delivery.done()
 
     def _read(self, delivery: Delivery) -> tuple[T, Context]:
-        context = context_of(delivery)
-        return codec_for(delivery.envelope.content_type).decode(delivery.body, self._into), context
+        message = codec_for(delivery.content_type).decode(delivery.body, self._into)
+        return message, context_of(delivery)
 
 
 class _Items(Generic[T]):

@@ -21,7 +21,7 @@ from cqrsbus.links.port import Answer, Described, Outgoing, StreamTerms
 from cqrsbus.links.replies import BrokerReplies, RepliesCall
 from cqrsbus.links.window import Window
 from cqrsbus.wire.envelope import DEFAULT_CONTENT_TYPE, encode_envelope
-from cqrsbus.wire.frames import MAX_U16, MAX_U32, Flag, Frame, Kind
+from cqrsbus.wire.frames import HEAD_SIZE, MAX_U16, MAX_U32, Flag, Frame, Kind
 from cqrsbus.wire.header import decode_header, encode_header
 
 #: A broker says in time what was not done in time, and why; that word may take this many seconds to arrive.
@@ -119,11 +119,12 @@ class BrokerCalls:
         self._put_event(message, await self._wait_to_publish(message.topic, timeout))
 
     def _put_event(self, message: Outgoing, channel: Channel) -> None:
-        frame = _frame(Kind.PUBLISH, message)
-        self._check_size(frame, channel, message.topic)
-        self._window.use(frame.size)
-        frame.id = self._calls.next_number()
-        channel.put(frame)
+        topic, envelope, body = message
+        header = encode_envelope(envelope)
+        size = HEAD_SIZE + len(topic) + len(header) + len(body)
+        self._check_size(size, len(header), channel, topic)
+        self._window.use(size)
+        channel.publish(topic.encode(), header, body)
 
     async def _call(self, verb: Verb, frame: Frame, topic: str, timeout: float | None) -> Frame:
         deadline = deadline_of(timeout)
@@ -139,7 +140,7 @@ class BrokerCalls:
         try:
             if channel is None or self._calls.is_full or not channel.has_room:
                 channel = await self._wait_to_call(topic, deadline)
-            self._check_size(frame, channel, topic)
+            self._check_size(frame.size, frame.header_size, channel, topic)
             if deadline <= anyio.current_time():
                 raise DeadlineExceededError("its time was over before it was sent", stage="connect", topic=topic)
         except BaseException:
@@ -184,15 +185,15 @@ class BrokerCalls:
                 raise DeadlineExceededError(reason, stage="connect", topic=topic)
 
     @staticmethod
-    def _check_size(frame: Frame, channel: Channel, topic: str) -> None:
+    def _check_size(size: int, header_size: int, channel: Channel, topic: str) -> None:
         terms = channel.terms
-        if frame.size > terms.max_frame:
+        if size > terms.max_frame:
             raise PayloadTooLargeError(
-                f"with its head it has {frame.size} bytes; the broker takes {terms.max_frame}", topic=topic
+                f"with its head it has {size} bytes; the broker takes {terms.max_frame}", topic=topic
             )
-        if frame.header_size > terms.max_header:
+        if header_size > terms.max_header:
             raise PayloadTooLargeError(
-                f"its headers have {frame.header_size} bytes; the broker takes {terms.max_header}", topic=topic
+                f"its headers have {header_size} bytes; the broker takes {terms.max_header}", topic=topic
             )
 
 

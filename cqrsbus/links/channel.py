@@ -72,6 +72,16 @@ class Channel(Protocol):
         """Buffer a frame to be sent; never waits, does nothing once the channel is over."""
         ...
 
+    def publish(self, topic: bytes, header: bytes, body: bytes) -> None:
+        """Buffer an event to be published: :meth:`put` for the usual case, which may join it with others.
+
+        Args:
+            topic: Where it goes.
+            header: Its envelope.
+            body: The encoded event.
+        """
+        ...
+
     def flush(self) -> None:
         """Send what is buffered now, not with all that is put until the next turn of the event loop.
 

@@ -16,8 +16,10 @@ from cqrsbus.background import Background
 from cqrsbus.errors import BusError, Code, ConnectionLostError, ProtocolError
 from cqrsbus.links.calls import Call, OpenCalls, Verb
 from cqrsbus.links.channel import Channel
+from cqrsbus.links.event_delivery import EventDelivery, EventSource
 from cqrsbus.links.local_subscription import BrokerDelivery, LocalSubscription
 from cqrsbus.links.window import Window
+from cqrsbus.wire.batch import records
 from cqrsbus.wire.failures import error_in
 from cqrsbus.wire.frames import Flag, Frame, Kind
 
@@ -166,8 +168,12 @@ class Conversation:
         deadline = anyio.current_time() + frame.ttl / 1000 if frame.ttl else None
         if subscription is None:
             self._return_stray(frame)
+        elif frame.id:
+            subscription.sink(BrokerDelivery(frame, self._channel, self._deliveries, deadline))
         else:
-            subscription.sink(BrokerDelivery(frame, self._channel, subscription, self._deliveries, deadline))
+            source = EventSource(frame, self._channel, subscription, deadline)
+            for header, body in records(frame) if frame.flags & Flag.BATCH else ((frame.header, frame.body),):
+                subscription.sink(EventDelivery(source, header, body))
 
     def _return_stray(self, frame: Frame) -> None:
         """It crossed our UNSUBSCRIBE on the way: somebody else may want it."""

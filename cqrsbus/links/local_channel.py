@@ -86,6 +86,10 @@ class LocalChannel:
         else:
             self._exchange.receive(self._number, (frame,))
 
+    def publish(self, topic: bytes, header: bytes, body: bytes) -> None:
+        """See :meth:`Channel.publish`."""
+        self.put(Frame.of(Kind.PUBLISH, topic=topic, header=header, body=body))
+
     def flush(self) -> None:
         """See :meth:`Channel.flush`; there is no buffer."""
 

@@ -46,7 +46,7 @@ class LocalSubscription:
         # What it brings may be handled before the confirmation is looked at, and counts.
         self._requested_on = channel
         self._messages = self._bytes = 0
-        fields: dict[str, str | int] = {"kind": self.spec.kind}
+        fields: dict[str, str | int] = {"kind": self.spec.kind, "batches": True}
         if self.spec.group:
             fields["group"] = self.spec.group
         if self.spec.credit_messages:
@@ -84,7 +84,6 @@ class BrokerDelivery:
     Args:
         frame: The DELIVER frame.
         channel: The connection it came over, the only one it can be settled on.
-        subscription: The subscription it came through.
         open_deliveries: Where it is found by its number until it is settled.
         deadline: When nobody waits for it any more, on anyio's clock.
     """
@@ -96,7 +95,6 @@ class BrokerDelivery:
         "_frame",
         "_open",
         "_settled",
-        "_subscription",
         "cancelled",
         "deadline",
         "on_cancel",
@@ -106,13 +104,11 @@ class BrokerDelivery:
         self,
         frame: Frame,
         channel: Channel,
-        subscription: LocalSubscription,
         open_deliveries: "dict[int, BrokerDelivery]",
         deadline: float | None,
     ) -> None:
         self._frame = frame
         self._channel = channel
-        self._subscription = subscription
         self._open = open_deliveries
         self._envelope: Envelope | None = None
         self._credit: _StreamCredit | None = None
@@ -120,8 +116,7 @@ class BrokerDelivery:
         self.deadline = deadline
         self.cancelled = False
         self.on_cancel: Callable[[], None] | None = None
-        if frame.id:
-            open_deliveries[frame.id] = self
+        open_deliveries[frame.id] = self
 
     @property
     def topic(self) -> str:
@@ -134,6 +129,11 @@ class BrokerDelivery:
         if self._envelope is None:
             self._envelope = decode_envelope(self._frame.header)
         return self._envelope
+
+    @property
+    def content_type(self) -> str:
+        """What the body is."""
+        return self.envelope.content_type
 
     @property
     def body(self) -> bytes:
@@ -164,13 +164,8 @@ class BrokerDelivery:
 
     def done(self) -> None:
         """See :meth:`Delivery.done`."""
-        if self._settled:
-            return
-        if self._frame.id:
+        if not self._settled:
             self.reply(DEFAULT_CONTENT_TYPE, b"")
-        else:
-            self._settled = True
-            self._subscription.handled(self._channel, len(self._frame.tail))
 
     def reply(self, content_type: str, body: bytes) -> None:
         """See :meth:`Delivery.reply`."""
@@ -234,9 +229,6 @@ class BrokerDelivery:
 
     def _settle(self, settlement: Frame) -> None:
         if self._settled:
-            return
-        if not self._frame.id:
-            self.done()
             return
         self._settled = True
         self.on_cancel = None

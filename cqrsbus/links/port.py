@@ -167,6 +167,15 @@ class Delivery(Protocol):
         ...
 
     @property
+    def content_type(self) -> str:
+        """What the body is, which the envelope says.
+
+        Raises:
+            ProtocolError: It says nothing intelligible.
+        """
+        ...
+
+    @property
     def body(self) -> bytes: ...
 
     @property

@@ -13,13 +13,14 @@ from cqrsbus.errors import (
     ProtocolError,
 )
 from cqrsbus.links.channel import Terms
+from cqrsbus.topics import MAX_TOPIC_BYTES
 from cqrsbus.transports import connect
 from cqrsbus.transports.framed import FramedStream
 from cqrsbus.transports.port import ByteStream
 from cqrsbus.version import PRODUCT
 from cqrsbus.wire.connection import PREAMBLE, Connection, Role
 from cqrsbus.wire.failures import error_in
-from cqrsbus.wire.frames import Frame, Kind
+from cqrsbus.wire.frames import HEAD_SIZE, Frame, Kind
 from cqrsbus.wire.header import encode_header
 
 HANDSHAKE_TIMEOUT = 5.0
@@ -42,6 +43,7 @@ class SocketChannel:
         self._framed = framed
         self._early = early
         self.terms = terms
+        framed.max_batch = min(framed.max_batch, terms.max_frame - HEAD_SIZE - MAX_TOPIC_BYTES)
 
     @property
     def last_received(self) -> float:
@@ -56,6 +58,11 @@ class SocketChannel:
     def put(self, frame: Frame) -> None:
         """See :meth:`Channel.put`."""
         self._framed.put(frame)
+        self._framed.flush_soon()
+
+    def publish(self, topic: bytes, header: bytes, body: bytes) -> None:
+        """See :meth:`Channel.publish`."""
+        self._framed.put_event(topic, header, body)
         self._framed.flush_soon()
 
     def flush(self) -> None:

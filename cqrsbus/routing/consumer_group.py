@@ -48,6 +48,7 @@ class ConsumerGroup:
         "pattern",
         "queued_bytes",
         "turn",
+        "waiting",
     )
 
     def __init__(
@@ -63,6 +64,8 @@ class ConsumerGroup:
         # Ordered, and any entry can leave at once: callers cancel and deadlines pass.
         self._queue: OrderedDict[Job, None] = OrderedDict()
         self._returned: OrderedDict[Job, None] = OrderedDict()
+        #: Messages that wait, and their bytes.
+        self.waiting = 0
         self.queued_bytes = 0
         self.turn = 0
         #: Publishers whose window is not refilled until the queue has drained.
@@ -86,43 +89,46 @@ class ConsumerGroup:
         """Count a message given to a member."""
         self.turn += 1
         member.last_turn = self.turn
-        member.take(job.size)
+        member.take(job.count, job.size)
 
     @property
     def has_waiting(self) -> bool:
         """Whether any message waits."""
         return bool(self._queue or self._returned)
 
-    @property
-    def waiting(self) -> int:
-        """How many messages wait."""
-        return len(self._returned) + len(self._queue)
-
     def enqueue(self, job: Job) -> None:
         """Let a message wait behind all others."""
         self._queue[job] = None
-        self.queued_bytes += job.size
+        self._count(job)
 
     def enqueue_again(self, job: Job) -> None:
-        """Let a message that was handed back unstarted wait before all that were never given to anybody."""
+        """Let a message that was handed back unstarted, or the rest of a batch, wait before all that never had a turn."""
         self._returned[job] = None
-        self.queued_bytes += job.size
+        self._count(job)
 
     def dequeue(self) -> Job:
         """Take the first message that waits."""
         job, _ = (self._returned or self._queue).popitem(last=False)
-        self.queued_bytes -= job.size
+        self._discount(job)
         return job
 
     def drop(self, job: Job) -> None:
         """Take a message out, wherever it stands."""
         del (self._returned if job in self._returned else self._queue)[job]
-        self.queued_bytes -= job.size
+        self._discount(job)
 
     def drop_all(self) -> list[Job]:
         """Take out everything that waits."""
         jobs = [*self._returned, *self._queue]
         self._returned.clear()
         self._queue.clear()
-        self.queued_bytes = 0
+        self.waiting = self.queued_bytes = 0
         return jobs
+
+    def _count(self, job: Job) -> None:
+        self.waiting += job.count
+        self.queued_bytes += job.size
+
+    def _discount(self, job: Job) -> None:
+        self.waiting -= job.count
+        self.queued_bytes -= job.size

@@ -28,6 +28,7 @@ from cqrsbus.wire.frames import MAX_U32, Flag, Frame, Kind
 
 # A plain number: looking up a member of an enum costs more than using it.
 _DELIVER: Final = Kind.DELIVER.value
+_BATCH: Final = Flag.BATCH
 _SETTLED: Final = Flag.NEEDS_ACK | Flag.NEEDS_REPLY
 
 
@@ -54,14 +55,16 @@ class Courier:
         self._deadlines = deadlines
 
     def offer(self, group: ConsumerGroup, job: Job, now: float) -> bool:
-        """Give a message to a member, or let it wait; returns whether it was given.
+        """Give a message to a member, or let it wait; returns whether it was given, a batch wholly.
 
         Raises:
             QueueFullError: The group's queue is full (never for a group of one).
         """
         if not group.has_waiting and (member := group.next_member()) is not None:
-            self._give(group, member, job, now)
-            return True
+            rest = self._give_what_fits(group, member, job, now)
+            if rest is None:
+                return True
+            job = rest
         if self._is_full(group, job):
             self._overflow(group)
             return False
@@ -97,7 +100,9 @@ class Courier:
         while group.has_waiting and (member := group.next_member()) is not None:
             job = group.dequeue()
             group.last_progress = now
-            self._give_unless_late(group, member, job, now)
+            rest = self._give_unless_late(group, member, job, now)
+            if rest is not None:
+                group.enqueue_again(rest)
         if group.held and not self._is_congested(group, share=2):
             self.release(group)
 
@@ -165,15 +170,24 @@ class Courier:
         if group.is_broadcast:
             self._cut_off(group)
         else:
-            self._counters.dropped_events += len(group.drop_all())
+            self._counters.dropped_events += sum(job.count for job in group.drop_all())
         self.release(group)
 
-    def _give_unless_late(self, group: ConsumerGroup, member: Subscription, job: Job, now: float) -> None:
+    def _give_unless_late(self, group: ConsumerGroup, member: Subscription, job: Job, now: float) -> Job | None:
         if job.deadline is None or job.deadline > now:
-            self._give(group, member, job, now)
-        elif job.request is not None:
+            return self._give_what_fits(group, member, job, now)
+        if job.request is not None:
             # Its caller is told when the deadline comes up in the heap.
             job.request.waits_in = None
+        return None
+
+    def _give_what_fits(self, group: ConsumerGroup, member: Subscription, job: Job, now: float) -> Job | None:
+        """Give as much of a batch as the member has credit for; returns the rest."""
+        rest = None
+        if job.count > member.room:
+            job, rest = job.cut(member.room)
+        self._give(group, member, job, now)
+        return rest
 
     def _give(self, group: ConsumerGroup, member: Subscription, job: Job, now: float) -> None:
         peer, frame = member.peer, job.frame
@@ -184,13 +198,13 @@ class Courier:
             if job.request is not None:
                 self._given(job.request, job, delivery)
         group.give(member, job)
-        self._counters.delivered += 1
+        self._counters.delivered += job.count
         self._output.emit(
             peer,
             Frame(
                 _DELIVER,
                 job.flags,
-                job.attempt,
+                job.count if job.flags & _BATCH else job.attempt,
                 member.channel,
                 delivery_id,
                 0 if job.deadline is None else _remaining(job.deadline, now),
@@ -225,7 +239,7 @@ class Courier:
 
     def _is_full(self, group: ConsumerGroup, job: Job) -> bool:
         return (
-            group.waiting >= self._limits.max_queue_messages
+            group.waiting + job.count > self._limits.max_queue_messages
             or group.queued_bytes + job.size > self._limits.max_queue_bytes
         ) and group.waiting > 0
 
@@ -246,7 +260,7 @@ class Courier:
         )
 
     def _cut_off(self, group: ConsumerGroup) -> None:
-        self._counters.dropped_events += len(group.drop_all())
+        self._counters.dropped_events += sum(job.count for job in group.drop_all())
         for member in group.members:
             self._output.end(
                 member.peer,

@@ -1,9 +1,10 @@
-"""A message on its way through the router, and what is still owed for it."""
+"""A message on its way through the router, or a batch of events, and what is still owed for it."""
 
 from typing import TYPE_CHECKING
 
 from cqrsbus.errors import Code, ProtocolError
 from cqrsbus.routing.peer import Peer, Subscription
+from cqrsbus.wire.batch import cut, events_in, events_size
 from cqrsbus.wire.frames import MAX_U16, MAX_U32, Frame
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ def deadline_of(frame: Frame, now: float) -> float | None:
 
 
 class Job:
-    """A message to be given to one member of a consumer group; shared by every group of a fan-out.
+    """A message, or a batch of events, to be given to one member of a consumer group; shared by every group of a fan-out.
 
     Args:
         frame: The frame as it came: its tail is forwarded untouched.
@@ -26,7 +27,7 @@ class Job:
         request: Whom to answer, if anybody.
     """
 
-    __slots__ = ("attempt", "deadline", "flags", "frame", "request", "size", "stamp")
+    __slots__ = ("attempt", "count", "deadline", "flags", "frame", "request", "size", "stamp")
 
     def __init__(
         self, frame: Frame, stamp: bytes, deadline: float | None, flags: int, request: "Request | None" = None
@@ -36,9 +37,16 @@ class Job:
         self.deadline = deadline
         self.flags = flags
         self.request = request
-        self.size = len(frame.tail)
+        #: Messages, and their bytes.
+        self.count = events_in(frame)
+        self.size = events_size(frame)
         #: Counts the times it was started, from 1.
         self.attempt = 1
+
+    def cut(self, count: int) -> "tuple[Job, Job]":
+        """Cut a batch in two, the first with so many events; there must be more."""
+        first, rest = cut(self.frame, count)
+        return Job(first, self.stamp, self.deadline, self.flags), Job(rest, self.stamp, self.deadline, self.flags)
 
 
 class StreamCredit:

@@ -71,13 +71,15 @@ class Subscription:
         channel: The number the peer gave it.
         group: The group it is a member of.
         credit_messages: Messages it may have in hand.
-        credit_bytes: Bytes it may have in hand; the last message may exceed it.
+        credit_bytes: Bytes it may have in hand; the last message, or batch, may exceed it.
+        batches: Whether it takes events in batches.
         contract: What it says of itself, for those who ask; nobody here looks into it.
     """
 
     __slots__ = (
         "addressed",
         "addressed_bytes",
+        "batches",
         "channel",
         "contract",
         "credit_bytes",
@@ -97,6 +99,7 @@ class Subscription:
         *,
         credit_messages: int,
         credit_bytes: int,
+        batches: bool = False,
         contract: bytes = b"",
     ) -> None:
         self.peer = peer
@@ -104,6 +107,7 @@ class Subscription:
         self.group = group
         self.credit_messages = credit_messages
         self.credit_bytes = credit_bytes
+        self.batches = batches
         self.contract = contract
         self.in_hand = 0
         self.in_hand_bytes = 0
@@ -117,9 +121,14 @@ class Subscription:
         """Whether it may be given one more message."""
         return self.in_hand < self.credit_messages and self.in_hand_bytes < self.credit_bytes
 
-    def take(self, size: int) -> None:
-        """Count a message given to it."""
-        self.in_hand += 1
+    @property
+    def room(self) -> int:
+        """How many more messages it may be given."""
+        return self.credit_messages - self.in_hand
+
+    def take(self, count: int, size: int) -> None:
+        """Count messages given to it."""
+        self.in_hand += count
         self.in_hand_bytes += size
 
     def give_back(self, messages: int, size: int) -> None:

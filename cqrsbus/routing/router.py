@@ -30,6 +30,7 @@ from cqrsbus.routing.peer import Peer, Subscription
 from cqrsbus.routing.requests import Requests
 from cqrsbus.routing.topology import Topology
 from cqrsbus.topics import validate_topic
+from cqrsbus.wire.batch import check_batch, events_in, frames_size, singles
 from cqrsbus.wire.envelope import check_envelope
 from cqrsbus.wire.frames import MAX_U16, RESERVED_FLAGS, Flag, Frame, Kind
 from cqrsbus.wire.header import decode_header
@@ -142,11 +143,14 @@ class Router:
             self._request(peer, frame, group, now, flags=Flag.NEEDS_REPLY)
 
     def _on_publish(self, peer: Peer, frame: Frame, now: float) -> None:
-        self.counters.published += 1
-        check_envelope(frame.header)
+        if frame.flags & Flag.BATCH:
+            check_batch(frame)
+        else:
+            check_envelope(frame.header)
+        self.counters.published += events_in(frame)
         if peer.unreturned >= self.limits.publish_window:
             raise ProtocolError("published beyond the window", code=Code.WINDOW_EXCEEDED)
-        peer.unreturned += frame.size
+        peer.unreturned += frames_size(frame)
         try:
             self._fan_out(peer, frame, now)
         finally:
@@ -154,19 +158,25 @@ class Router:
             self._courier.refill(peer, at_least=self.limits.publish_window // 2)
 
     def _fan_out(self, peer: Peer, frame: Frame, now: float) -> None:
-        shared: Job | None = None
+        batch, deadline, shared = frame.flags & Flag.BATCH, deadline_of(frame, now), None
         for group in self._topology.event_groups(frame.tail[: frame.topic_size]):
-            if group.is_broadcast:
-                job = shared = shared or Job(frame, peer.stamp, deadline_of(frame, now), Flag.NONE)
-            else:
-                job = Job(frame, peer.stamp, deadline_of(frame, now), Flag.NEEDS_ACK)
-            try:
-                given = self._courier.offer(group, job, now)
-            except QueueFullError:
-                self.counters.dropped_events += 1
-                given = False
-            if not given:
-                self._courier.hold_back(peer, group, now)
+            if group.is_broadcast and (not batch or group.members[0].batches):
+                shared = shared or Job(frame, peer.stamp, deadline, batch)
+                self._offer_event(peer, group, shared, now)
+                continue
+            # Each member of a group is given, and settles, one at a time.
+            flags = Flag.NONE if group.is_broadcast else Flag.NEEDS_ACK
+            for single in singles(frame) if batch else (frame,):
+                self._offer_event(peer, group, Job(single, peer.stamp, deadline, flags), now)
+
+    def _offer_event(self, peer: Peer, group: ConsumerGroup, job: Job, now: float) -> None:
+        try:
+            given = self._courier.offer(group, job, now)
+        except QueueFullError:
+            self.counters.dropped_events += 1
+            given = False
+        if not given:
+            self._courier.hold_back(peer, group, now)
 
     def _request(self, peer: Peer, frame: Frame, group: ConsumerGroup, now: float, *, flags: int) -> None:
         self._requests.check(peer, frame.id)

@@ -19,7 +19,7 @@ from cqrsbus.routing.peer import Peer, Subscription
 from cqrsbus.routing.topic_index import TopicIndex
 from cqrsbus.topics import validate_pattern, validate_topic
 from cqrsbus.wire.frames import Frame
-from cqrsbus.wire.header import Fields, decode_header, number, text
+from cqrsbus.wire.header import Fields, decode_header, flag, number, text
 
 MAX_GROUP_NAME = 255
 
@@ -73,11 +73,18 @@ class Topology:
         name = text(fields, "group", limit=MAX_GROUP_NAME, default="")
         messages = self._credit(fields, "messages", self._limits.max_credit_messages)
         size = self._credit(fields, "bytes", self._limits.max_credit_bytes)
+        batches = flag(fields, "batches")
         contract = _contract(peer, frame)
         # Last of what may be refused: a group that is found or made has a member from here on.
         group = self._group(peer, kind, str(frame.tail[: frame.topic_size], "latin-1"), name)
         subscription = Subscription(
-            peer, frame.channel, group, credit_messages=messages, credit_bytes=size, contract=contract
+            peer,
+            frame.channel,
+            group,
+            credit_messages=messages,
+            credit_bytes=size,
+            batches=batches and group.is_broadcast,
+            contract=contract,
         )
         group.members.append(subscription)
         peer.contracts_size += len(contract)

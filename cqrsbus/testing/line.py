@@ -127,6 +127,10 @@ class TappedChannel:
         elif frame.kind != Kind.CANCEL or not self.held.remove(frame.id):
             self._channel.put(frame)
 
+    def publish(self, topic: bytes, header: bytes, body: bytes) -> None:
+        """See :meth:`Channel.publish`."""
+        self.put(Frame.of(Kind.PUBLISH, topic=topic, header=header, body=body))
+
     def flush(self) -> None:
         """See :meth:`Channel.flush`."""
         self._channel.flush()

@@ -4,7 +4,8 @@ The rules:
 
 1. What is put is only buffered. One writer owns the sending side: either the task in :meth:`FramedStream.write`
    or, while that one has nothing to do, :meth:`FramedStream.flush_nowait`. So no frame is ever torn by a
-   cancelled caller, and frames put in one go leave in one write of up to 64 KiB.
+   cancelled caller, and frames put in one go leave in one write of up to 64 KiB. Events on one topic that are put
+   one behind the other in one go leave in one batch.
 2. The buffer's bound is the owner's policy: a broker cuts off who exceeds it, a client waits for room.
 3. A write, of up to 64 KiB, that is not taken within ``write_timeout`` seconds ends the connection.
 4. The end is said before it is made: what is buffered is flushed, the sending side is closed, and what the
@@ -18,12 +19,19 @@ from anyio.lowlevel import checkpoint
 
 from cqrsbus.errors import ProtocolError
 from cqrsbus.transports.port import ByteStream
+from cqrsbus.wire.batch import MAX_RECORD_HEADER, RECORD_SIZE, BatchWriter
 from cqrsbus.wire.connection import Connection
-from cqrsbus.wire.frames import Frame
+from cqrsbus.wire.frames import Frame, Kind
 
 WRITE_SIZE = 65536
+#: A batch has at most so many events and bytes: what it is for, to save work for each event, is achieved by then.
+BATCH_EVENTS = 64
+BATCH_SIZE = 32768
+#: A larger event has a frame of its own, which is not copied so often.
+LARGEST_RECORD = 2048
 #: Up to this size a copy costs less than to keep the tail apart, which other connections may share.
 SHARED_FROM = 1024
+_PUBLISH = Kind.PUBLISH.value
 
 
 class FramedStream:
@@ -42,6 +50,9 @@ class FramedStream:
         #: How the peer broke the protocol, right behind the frames that were received last.
         self.failure: ProtocolError | None = None
         self._chunks: deque[bytes | memoryview] = deque()
+        self._batch: BatchWriter | None = None
+        #: Bytes of the events of a batch; less where the peer takes small frames only.
+        self.max_batch = BATCH_SIZE
         self._wake: anyio.Event | None = None
         self._room: anyio.Event | None = None
         self._finished = False
@@ -62,6 +73,32 @@ class FramedStream:
         """Buffer a frame; call :meth:`flush_soon` or :meth:`flush_nowait` when done putting."""
         if self._finished or self._broken:
             return
+        if self._batch is not None:
+            self._end_batch()
+        self._append(frame)
+
+    def put_event(self, topic: bytes, header: bytes, body: bytes) -> None:
+        """Buffer an event: a PUBLISH frame, or a part of one; see :meth:`put`."""
+        if self._finished or self._broken:
+            return
+        size = RECORD_SIZE + len(header) + len(body)
+        if size > LARGEST_RECORD or len(header) > MAX_RECORD_HEADER:
+            self.put(Frame.of(_PUBLISH, topic=topic, header=header, body=body))
+            return
+        batch = self._batch
+        if batch is None or batch.topic != topic or batch.count >= BATCH_EVENTS or batch.size + size > self.max_batch:
+            self._end_batch()
+            batch = self._batch = BatchWriter(topic)
+        batch.add(header, body)
+        self.buffered += size
+
+    def _end_batch(self) -> None:
+        batch, self._batch = self._batch, None
+        if batch is not None:
+            self.buffered -= batch.size
+            self._append(batch.frame())
+
+    def _append(self, frame: Frame) -> None:
         head, tail = frame.head(), frame.tail
         if len(tail) <= SHARED_FROM:
             data = head + tail
@@ -75,6 +112,7 @@ class FramedStream:
     def put_bytes(self, data: bytes) -> None:
         """Buffer bytes that are no frame: the preamble, or an answer in another protocol."""
         if not (self._finished or self._broken):
+            self._end_batch()
             self._chunks.append(data)
             self.buffered += len(data)
 
@@ -88,6 +126,7 @@ class FramedStream:
         """Send what the system takes at once, without a switch of tasks; the writer sends the rest."""
         if self._writing or self._broken:
             return
+        self._end_batch()
         try:
             while self._chunks:
                 data = self._take()
@@ -121,6 +160,7 @@ class FramedStream:
             while True:
                 if self._broken:
                     raise anyio.BrokenResourceError
+                self._end_batch()
                 if self._chunks:
                     await self._write_some()
                 elif self._finished:
@@ -217,6 +257,7 @@ class FramedStream:
 
     def _break(self) -> None:
         self._broken = True
+        self._batch = None
         self._chunks.clear()
         self.buffered = 0
         self.flush_soon()

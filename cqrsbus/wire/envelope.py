@@ -66,9 +66,8 @@ def decode_envelope(data: bytes) -> Envelope:
     Raises:
         ProtocolError: BAD_FRAME, a field is missing, unknown, of the wrong type or too long.
     """
-    short_id = data[_SHORT_HEAD:]
-    if short_id.isascii() and data[:_SHORT_HEAD] == _SHORT.get(len(short_id)):
-        return Envelope(str(short_id, "ascii"))
+    if is_short(data):
+        return Envelope(str(data[_SHORT_HEAD:], "ascii"))
     fields = decode_header(data)
     if not fields.keys() <= _KNOWN:
         raise ProtocolError(f"unknown header fields; known are {', '.join(sorted(_KNOWN))}")
@@ -88,9 +87,13 @@ def decode_envelope(data: bytes) -> Envelope:
 
 def check_envelope(data: bytes) -> None:
     """Check an envelope that is only passed on; see :func:`decode_envelope`."""
-    short_id = data[_SHORT_HEAD:]
-    if not (short_id.isascii() and data[:_SHORT_HEAD] == _SHORT.get(len(short_id))):
+    if not is_short(data):
         decode_envelope(data)
+
+
+def is_short(data: bytes) -> bool:
+    """Whether an envelope is well formed and says no more than a message's id."""
+    return SHORT_HEADERS.get(data[:_SHORT_HEAD]) == len(data) and data[_SHORT_HEAD:].isascii()
 
 
 _KNOWN: Final = frozenset({"id", "corr", "cause", "ct", "hdr"})
@@ -101,6 +104,8 @@ _KNOWN: Final = frozenset({"id", "corr", "cause", "ct", "hdr"})
 _MAX_SHORT: Final = 31
 _SHORT: Final = {size: bytes((0x81, 0xA2, *b"id", 0xA0 | size)) for size in range(1, _MAX_SHORT + 1)}
 _SHORT_HEAD: Final = 5
+#: What such a header begins with, and how many bytes it has. Its text is still to be looked at: it is all letters.
+SHORT_HEADERS: Final = {head: _SHORT_HEAD + size for size, head in _SHORT.items()}
 
 
 def _headers(fields: Fields) -> Mapping[str, str]:

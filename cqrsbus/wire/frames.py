@@ -71,6 +71,8 @@ class Flag:
     STREAM: Final = 0x02
     #: SUBSCRIBE: messages for this group are kept while nobody is connected.
     DURABLE: Final = 0x01
+    #: PUBLISH, DELIVER: several events, see batch.py; ``detail`` is how many.
+    BATCH: Final = 0x10
     #: DELIVER: settle with ACK or NACK.
     NEEDS_ACK: Final = 0x01
     #: DELIVER: settle with REPLY.
@@ -94,7 +96,8 @@ KNOWN_FLAGS: Final[dict[int, int]] = {
     Kind.SUBSCRIBE: Flag.DURABLE,
     Kind.SEND: Flag.WAIT,
     Kind.ASK: Flag.EVERY | Flag.STREAM,
-    Kind.DELIVER: Flag.NEEDS_ACK | Flag.NEEDS_REPLY | Flag.REDELIVERED | Flag.STREAMED,
+    Kind.PUBLISH: Flag.BATCH,
+    Kind.DELIVER: Flag.NEEDS_ACK | Flag.NEEDS_REPLY | Flag.REDELIVERED | Flag.STREAMED | Flag.BATCH,
     Kind.REPLY: Flag.MORE | Flag.FAILED,
     Kind.CONFIRM: Flag.CUMULATIVE,
     Kind.ACK: Flag.CUMULATIVE,
@@ -115,7 +118,7 @@ class Frame:
     Args:
         kind: One of :class:`Kind`.
         flags: Bits of :class:`Flag` that the kind knows.
-        detail: An error code, a delivery's attempt, or a credit's messages.
+        detail: An error code, a delivery's attempt, a batch's events, or a credit's messages.
         channel: The subscription concerned; 0 is the connection itself.
         id: The request's or the delivery's number on this connection.
         ttl: Milliseconds left to answer; 0 is no limit.

@@ -97,6 +97,18 @@ def number(fields: Fields, key: str, *, default: int, low: int = 0, high: int) -
     return value
 
 
+def flag(fields: Fields, key: str) -> bool:
+    """Take a yes or no out of a header map; a missing one is no.
+
+    Raises:
+        ProtocolError: BAD_FRAME, it is of another type.
+    """
+    value = fields.get(key, False)
+    if not isinstance(value, bool):
+        raise ProtocolError(f"header field {key!r} is neither true nor false")
+    return value
+
+
 def _unique_text_keys(pairs: Sequence[tuple[object, Value]]) -> dict[object, Value]:
     unique = dict(pairs)
     if len(unique) != len(pairs):

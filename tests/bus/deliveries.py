@@ -45,6 +45,10 @@ class FakeDelivery:
             raise ProtocolError("the header is not a map")
         return self._envelope
 
+    @property
+    def content_type(self) -> str:
+        return self.envelope.content_type
+
     def leave(self) -> None:
         """Its caller goes away."""
         self.cancelled = True

@@ -1,0 +1,120 @@
+"""Events that were delivered, one or many in a frame, and that nobody waits to be settled."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from cqrsbus.errors import Code
+from cqrsbus.links.channel import Channel
+from cqrsbus.links.local_subscription import LocalSubscription
+from cqrsbus.wire.envelope import DEFAULT_CONTENT_TYPE, Envelope, decode_envelope, is_short
+from cqrsbus.wire.frames import Frame
+from cqrsbus.wire.stamp import sender_of
+
+
+class EventSource:
+    """What all events of one frame have in common.
+
+    Args:
+        frame: The DELIVER frame.
+        channel: The connection it came over.
+        subscription: The subscription it came through.
+        deadline: When they are no longer worth starting, on anyio's clock.
+    """
+
+    __slots__ = ("_stamp", "channel", "deadline", "subscription", "topic")
+
+    def __init__(self, frame: Frame, channel: Channel, subscription: LocalSubscription, deadline: float | None) -> None:
+        self.topic = frame.topic
+        self.channel = channel
+        self.subscription = subscription
+        self.deadline = deadline
+        self._stamp = frame.stamp
+
+    @property
+    def sender(self) -> str:
+        """The service that sent them, by the broker's stamp; empty if that says nothing intelligible."""
+        return sender_of(self._stamp)
+
+
+class EventDelivery:
+    """One event; see :class:`cqrsbus.links.port.Delivery`. Made for each, so it keeps little and works out the rest when asked.
+
+    Args:
+        source: What it shares with the other events of its frame.
+        header: Its envelope.
+        body: The encoded event.
+    """
+
+    __slots__ = ("_envelope", "_header", "_settled", "_source", "body", "cancelled", "deadline", "on_cancel")
+
+    def __init__(self, source: EventSource, header: bytes, body: bytes) -> None:
+        self._source = source
+        self._header = header
+        self.body = body
+        self._envelope: Envelope | None = None
+        self._settled = False
+        self.deadline = source.deadline
+        # Nobody waits for an event: its caller cannot leave.
+        self.cancelled = False
+        self.on_cancel: Callable[[], None] | None = None
+
+    @property
+    def topic(self) -> str:
+        """The event's topic."""
+        return self._source.topic
+
+    @property
+    def envelope(self) -> Envelope:
+        """What the event says of itself."""
+        if self._envelope is None:
+            self._envelope = decode_envelope(self._header)
+        return self._envelope
+
+    @property
+    def content_type(self) -> str:
+        """See :attr:`Delivery.content_type`."""
+        return DEFAULT_CONTENT_TYPE if is_short(self._header) else self.envelope.content_type
+
+    @property
+    def sender(self) -> str:
+        """See :attr:`Delivery.sender`."""
+        return self._source.sender
+
+    @property
+    def attempt(self) -> int:
+        """See :attr:`Delivery.attempt`; an event that is not settled is never delivered again."""
+        return 1
+
+    @property
+    def wants_answer(self) -> bool:
+        """See :attr:`Delivery.wants_answer`."""
+        return False
+
+    @property
+    def wants_stream(self) -> bool:
+        """See :attr:`Delivery.wants_stream`."""
+        return False
+
+    def done(self) -> None:
+        """See :meth:`Delivery.done`; the credit comes back."""
+        if not self._settled:
+            self._settled = True
+            source = self._source
+            size = len(source.topic) + len(self._header) + len(self.body)
+            source.subscription.handled(source.channel, size)
+
+    def reply(self, content_type: str, body: bytes) -> None:
+        """See :meth:`Delivery.reply`; nobody waits for an answer."""
+        self.done()
+
+    async def reply_more(self, content_type: str, body: bytes) -> None:
+        """See :meth:`Delivery.reply_more`; nobody waits for an answer."""
+        raise RuntimeError("an event has no answers")
+
+    def fail(self, code: Code, fields: Mapping[str, Any], body: bytes = b"") -> None:
+        """See :meth:`Delivery.fail`; nobody is told."""
+        self.done()
+
+    def hand_back(self) -> None:
+        """See :meth:`Delivery.hand_back`; it goes to nobody else."""
+        self.done()
