@@ -234,11 +234,10 @@ def context_of(delivery: Delivery, scope: "HandlerScope | None" = None) -> Conte
         scope: What its handler is to run in.
     """
     context = Context.__new__(Context)
-    # pyright: reportPrivateUsage=false
-    context._told = None
-    context._delivery = delivery
-    context._deadline = delivery.deadline
-    context._scope = scope
+    context._told = None  # pyright: ignore[reportPrivateUsage]  # here and below: it is made without its arguments
+    context._delivery = delivery  # pyright: ignore[reportPrivateUsage]
+    context._deadline = delivery.deadline  # pyright: ignore[reportPrivateUsage]
+    context._scope = scope  # pyright: ignore[reportPrivateUsage]
     return context
 
 

@@ -26,8 +26,6 @@ from cqrsbus.wire.frames import Flag, Frame, Kind
 log = logging.getLogger(__name__)
 
 DEAD_AFTER_HEARTBEATS = 2.5
-#: For an event nobody waits; a call may be refused late in other ways too.
-_REFUSALS_OF_EVENTS = frozenset({Code.INVALID_TOPIC, Code.PERMISSION_DENIED, Code.PAYLOAD_TOO_LARGE})
 
 
 class Conversation:
@@ -186,11 +184,11 @@ class Conversation:
             call.answer(frame)
 
     def _on_reject(self, frame: Frame) -> None:
-        call = self._calls.find(frame.id)
-        if call is not None:
-            call.fail(error_in(frame, topic=call.topic))
-        elif frame.detail in _REFUSALS_OF_EVENTS:
+        if frame.id == 0:
+            # For an event nobody waits.
             log.warning("the broker refused an event: %s", error_in(frame).reason)
+        elif (call := self._calls.find(frame.id)) is not None:
+            call.fail(error_in(frame, topic=call.topic))
 
     def _on_cancel(self, frame: Frame) -> None:
         delivery = self._deliveries.get(frame.id)

@@ -37,7 +37,9 @@ class EventSource:
 
 
 class EventDelivery:
-    """One event; see :class:`cqrsbus.links.port.Delivery`. Made for each, so it keeps little and works out the rest when asked.
+    """One event; see :class:`cqrsbus.links.port.Delivery`.
+
+    There is one for each event, so it keeps little, and works out the rest when it is asked.
 
     Args:
         source: What it shares with the other events of its frame.

@@ -102,7 +102,7 @@ class ConsumerGroup:
         self._count(job)
 
     def enqueue_again(self, job: Job) -> None:
-        """Let a message that was handed back unstarted, or the rest of a batch, wait before all that never had a turn."""
+        """Let a message that was handed back unstarted, or the rest of a batch, wait before all that had no turn."""
         self._returned[job] = None
         self._count(job)
 

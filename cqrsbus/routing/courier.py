@@ -65,10 +65,12 @@ class Courier:
             if rest is None:
                 return True
             job = rest
-        if self._is_full(group, job):
-            self._overflow(group)
-            return False
-        group.enqueue(job)
+        # Near the bound they are looked at one by one.
+        for each in job.singles() if job.count > 1 and self._is_full(group, job) else (job,):
+            if self._is_full(group, each):
+                self._overflow(group)
+                return False
+            group.enqueue(each)
         if job.request is not None:
             job.request.waits_in = (group, job)
         return False
@@ -184,8 +186,8 @@ class Courier:
     def _give_what_fits(self, group: ConsumerGroup, member: Subscription, job: Job, now: float) -> Job | None:
         """Give as much of a batch as the member has credit for; returns the rest."""
         rest = None
-        if job.count > member.room:
-            job, rest = job.cut(member.room)
+        if job.count > 1 and (job.count > member.room or job.size > member.room_bytes):
+            job, rest = job.cut(member.room, member.room_bytes)
         self._give(group, member, job, now)
         return rest
 

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 from cqrsbus.errors import Code, ProtocolError
 from cqrsbus.routing.peer import Peer, Subscription
-from cqrsbus.wire.batch import cut, events_in, events_size
-from cqrsbus.wire.frames import MAX_U16, MAX_U32, Frame
+from cqrsbus.wire.batch import cut, events_in, events_size, leading, singles
+from cqrsbus.wire.frames import MAX_U16, MAX_U32, Flag, Frame
 
 if TYPE_CHECKING:
     from cqrsbus.routing.consumer_group import ConsumerGroup
@@ -17,7 +17,7 @@ def deadline_of(frame: Frame, now: float) -> float | None:
 
 
 class Job:
-    """A message, or a batch of events, to be given to one member of a consumer group; shared by every group of a fan-out.
+    """A message, or a batch of events, for one member of a consumer group; shared by every group of a fan-out.
 
     Args:
         frame: The frame as it came: its tail is forwarded untouched.
@@ -43,10 +43,17 @@ class Job:
         #: Counts the times it was started, from 1.
         self.attempt = 1
 
-    def cut(self, count: int) -> "tuple[Job, Job]":
-        """Cut a batch in two, the first with so many events; there must be more."""
-        first, rest = cut(self.frame, count)
+    def cut(self, messages: int, size: int) -> "tuple[Job, Job | None]":
+        """Cut a batch where credit for so many messages and bytes ends; the last message may exceed the bytes."""
+        fitting = leading(self.frame, messages, size)
+        if fitting == self.count:
+            return self, None
+        first, rest = cut(self.frame, fitting)
         return Job(first, self.stamp, self.deadline, self.flags), Job(rest, self.stamp, self.deadline, self.flags)
+
+    def singles(self) -> "list[Job]":
+        """The events of a batch one by one."""
+        return [Job(frame, self.stamp, self.deadline, self.flags & ~Flag.BATCH) for frame in singles(self.frame)]
 
 
 class StreamCredit:

@@ -71,7 +71,7 @@ class Subscription:
         channel: The number the peer gave it.
         group: The group it is a member of.
         credit_messages: Messages it may have in hand.
-        credit_bytes: Bytes it may have in hand; the last message, or batch, may exceed it.
+        credit_bytes: Bytes it may have in hand; the last message may exceed it.
         batches: Whether it takes events in batches.
         contract: What it says of itself, for those who ask; nobody here looks into it.
     """
@@ -125,6 +125,11 @@ class Subscription:
     def room(self) -> int:
         """How many more messages it may be given."""
         return self.credit_messages - self.in_hand
+
+    @property
+    def room_bytes(self) -> int:
+        """How many more bytes, and whatever the last message exceeds them by."""
+        return self.credit_bytes - self.in_hand_bytes
 
     def take(self, count: int, size: int) -> None:
         """Count messages given to it."""

@@ -164,7 +164,7 @@ class Router:
                 shared = shared or Job(frame, peer.stamp, deadline, batch)
                 self._offer_event(peer, group, shared, now)
                 continue
-            # Each member of a group is given, and settles, one at a time.
+            # The members of a group are given, and settle, one at a time.
             flags = Flag.NONE if group.is_broadcast else Flag.NEEDS_ACK
             for single in singles(frame) if batch else (frame,):
                 self._offer_event(peer, group, Job(single, peer.stamp, deadline, flags), now)

@@ -8,9 +8,9 @@ The rules:
        u32     u16      | msgpack | opaque
 
    ``length`` counts every byte of the record after itself; ``detail`` is how many records there are, from 1.
-2. A batch means the same as its events one after the other, each in a frame of its own. So it may be cut between any two
-   records, and whatever is counted in bytes or messages is counted as if they had come so.
-3. A record's header has at most :data:`MAX_RECORD_HEADER` bytes. An event with a longer one goes in a frame of its own.
+2. A batch means the same as its events one after the other, each in a frame of its own. So it may be cut between any
+   two records, and whatever is counted in bytes or messages is counted as if they had come so.
+3. A record's header has at most :data:`MAX_RECORD_HEADER` bytes. An event with a longer one has a frame of its own.
 
 Like Kafka's record batches: whoever publishes joins what goes the same way, and the broker passes it on as it came. So
 the broker's work is by the batch, and of each event it only looks at the header.
@@ -92,8 +92,8 @@ def check_batch(frame: Frame) -> None:
             count += 1
     except struct_error:
         raise ProtocolError("a batch ends in the middle of a record") from None
-    if offset != size or count != frame.detail:
-        raise ProtocolError(f"a batch says that it has {frame.detail} records and is something else")
+    if offset != size or not 0 < count == frame.detail:
+        raise ProtocolError(f"a batch says that it has {frame.detail} records, and is something else")
 
 
 def records(frame: Frame) -> Iterator[tuple[bytes, bytes]]:
@@ -138,6 +138,23 @@ def cut(frame: Frame, count: int) -> tuple[Frame, Frame]:
     for _ in range(count):
         offset += _LENGTH_SIZE + int.from_bytes(tail[offset : offset + _LENGTH_SIZE], "big")
     return _part(frame, tail[:offset], count), _part(frame, tail[:topic_size] + tail[offset:], frame.detail - count)
+
+
+def leading(frame: Frame, most: int, size: int) -> int:
+    """How many events of a checked batch, from the first, can be given to whoever has credit for this much.
+
+    Args:
+        frame: The batch.
+        most: Messages.
+        size: Bytes; the last event may exceed them.
+    """
+    tail, offset, count = frame.tail, frame.topic_size, 0
+    while count < min(most, frame.detail) and size > 0:
+        length = int.from_bytes(tail[offset : offset + _LENGTH_SIZE], "big")
+        offset += _LENGTH_SIZE + length
+        size -= frame.topic_size + length - _COUNTED
+        count += 1
+    return count
 
 
 def events_in(frame: Frame) -> int:

@@ -14,6 +14,7 @@ from cqrsbus.contracts.contract import decode_contracts, encode_contracts
 from cqrsbus.errors import Code, RemoteError
 from cqrsbus.routing.limits import MAX_CONTRACT, MAX_CONTRACTS, MAX_DESCRIBED, RoutingLimits
 from cqrsbus.routing.router import Router
+from cqrsbus.wire.batch import check_batch, records
 from cqrsbus.wire.connection import PREAMBLE, RECEIVES, Role, State
 from cqrsbus.wire.envelope import decode_envelope
 from cqrsbus.wire.failures import error_in
@@ -29,8 +30,10 @@ class Example:
 
     def __init__(self, block: str) -> None:
         lines = [line.split(maxsplit=1) for line in block.strip().splitlines()]
+        records = [value.partition("} ") for key, value in lines if key == "record"]
+        self.records = [(_packed(header + "}"), body.encode()) for header, _, body in records]
         self.data = bytes.fromhex("".join(value for key, value in lines if key == "hex"))
-        self.fields = {key: value for key, value in lines if key != "hex"}
+        self.fields = {key: value for key, value in lines if key not in ("hex", "record")}
         self.speaker = self.fields.pop("from", "")
         self.listener = self.fields.pop("to", "")
 
@@ -42,12 +45,17 @@ class Example:
             Kind[fields.pop("kind")],
             topic=fields.pop("topic", "").encode(),
             header=_packed(fields.pop("header", "{}")),
-            body=fields.pop("body", "").encode(),
+            body=b"".join(map(_record, self.records)) or fields.pop("body", "").encode(),
             **numbers,
         )
         frame.stamp = _packed(fields.pop("stamp", "{}"))
         assert not fields, f"not understood: {fields}"
         return frame
+
+
+def _record(event: tuple[bytes, bytes]) -> bytes:
+    header, body = event
+    return (2 + len(header) + len(body)).to_bytes(4, "big") + len(header).to_bytes(2, "big") + header + body
 
 
 def _packed(text: str) -> bytes:
@@ -81,6 +89,7 @@ def test_the_bytes_decode_to_the_words(example: Example) -> None:
 def test_the_examples_show_what_they_promise() -> None:
     assert [example.fields["kind"] for example in EXAMPLES] == [
         *("HELLO", "WELCOME", "SUBSCRIBE", "CONFIRM", "SUBSCRIBE", "CONFIRM", "PUBLISH", "DELIVER", "CREDIT"),
+        *("PUBLISH", "DELIVER", "CREDIT"),
         *("ASK", "DELIVER", "REPLY", "REPLY", "SEND", "REJECT"),
         *("ASK", "DELIVER", "CONFIRM", "CREDIT", "CREDIT", "REPLY", "REPLY", "REPLY", "REPLY"),
         *("ASK", "CONFIRM", "DELIVER", "REPLY", "REPLY", "REPLY"),
@@ -133,8 +142,19 @@ def test_the_failure_in_the_examples_is_one_that_a_caller_makes_again() -> None:
 
 
 def test_envelopes_in_the_examples_are_envelopes() -> None:
-    carriers = [example.frame() for example in EXAMPLES if example.fields["kind"] in ("SEND", "ASK", "PUBLISH")]
-    assert [decode_envelope(frame.header).message_id for frame in carriers] == ["m1", "m2", "m3", "m4", "m5", "m6"]
+    carriers = [example for example in EXAMPLES if example.fields["kind"] in ("SEND", "ASK", "PUBLISH")]
+    headers = [h for each in carriers for h, _ in each.records or [(each.frame().header, b"")]]
+    ids = [decode_envelope(header).message_id for header in headers]
+    assert sorted(ids) == ["m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8"]
+
+
+def test_batches_in_the_examples_are_batches() -> None:
+    batches = [example for example in EXAMPLES if example.frame().flags & Flag.BATCH]
+    assert [example.fields["kind"] for example in batches if example.records] == ["PUBLISH", "DELIVER"]
+    for example in batches:
+        if example.records:
+            check_batch(example.frame())
+            assert list(records(example.frame())) == example.records
 
 
 def test_the_preamble() -> None:

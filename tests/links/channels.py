@@ -53,6 +53,9 @@ class FakeChannel:
         self.frames.append(frame)
         self._wake()
 
+    def publish(self, topic: bytes, header: bytes, body: bytes) -> None:
+        self.put(Frame.of(Kind.PUBLISH, topic=topic, header=header, body=body))
+
     def flush(self) -> None: ...
 
     async def wait_room(self) -> None:

@@ -34,6 +34,9 @@ class FakeChannel:
             self._said.append(frame)
             self._spoke.set()
 
+    def publish(self, topic: bytes, header: bytes, body: bytes) -> None:
+        self.put(Frame.of(Kind.PUBLISH, topic=topic, header=header, body=body))
+
     def flush(self) -> None: ...
 
     async def wait_room(self) -> None:

@@ -67,10 +67,10 @@ class Listeners(RuleBasedStateMachine):
         while len(self.model.clients) < 3:
             self.connect(SERVICES[0])
             index, topic = len(self.model.clients) - 1, TOPICS[len(self.model.clients) % 2]
-            self.subscribe(index, "command", topic, ">", "", 2, 100)
-            self.subscribe(index, "query", topic, ">", "", 1, 100)
-            self.subscribe(index, "event", topic, ">", "g", 2, 100)
-            self.subscribe(index, "event", topic, "a.*", "", 2, 100)
+            self.subscribe(index, "command", topic, ">", "", 2, 100, True)
+            self.subscribe(index, "query", topic, ">", "", 1, 100, True)
+            self.subscribe(index, "event", topic, ">", "g", 2, 100, True)
+            self.subscribe(index, "event", topic, "a.*", "", 2, 100, True)
 
     @precondition(lambda self: len(self.model.clients) < 5)
     @rule(service=st.sampled_from(SERVICES))
@@ -105,11 +105,14 @@ class Listeners(RuleBasedStateMachine):
         name=st.sampled_from(["", "g", "h"]),
         messages=st.integers(1, 3),
         size=st.sampled_from([1, 150]),
+        batches=st.booleans(),
     )
-    def subscribe(self, index: int, kind: str, topic: str, pattern: str, name: str, messages: int, size: int) -> None:
+    def subscribe(
+        self, index: int, kind: str, topic: str, pattern: str, name: str, messages: int, size: int, batches: bool
+    ) -> None:
         client = self.pick_client(index)
         pattern, name = (pattern, name) if kind == "event" else (topic, "")
-        fields: dict[str, Any] = {"kind": kind, "messages": messages, "bytes": size}
+        fields: dict[str, Any] = {"kind": kind, "messages": messages, "bytes": size, "batches": batches}
         if name:
             fields["group"] = name
         channel, client.next_channel = client.next_channel, client.next_channel + 1
@@ -125,7 +128,7 @@ class Listeners(RuleBasedStateMachine):
             self.model.reject(client, request_id, code)
         else:
             self.model.expect(client, Kind.CONFIRM, request_id, messages)
-            self.model.join(client, Member(client, channel, group, messages, size))
+            self.model.join(client, Member(client, channel, group, messages, size, batches and group.is_broadcast))
         self.say(client, frame)
 
     def group_to_join(self, kind: str, pattern: str, name: str) -> Group:

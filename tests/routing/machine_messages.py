@@ -10,6 +10,7 @@ from cqrsbus.wire.envelope import Envelope, encode_envelope
 from cqrsbus.wire.frames import Flag, Frame, Kind
 from tests.routing.machine import TOPICS, Listeners, indices
 from tests.routing.modelled import Client, Group, InHand, Message
+from tests.wire.batches import batch
 
 #: Eighths of a second, which neither floats nor milliseconds round.
 ttls = st.sampled_from([0, 125, 500, 2000])
@@ -88,6 +89,16 @@ class Speakers(Listeners):
         client.unreturned += message.frame.size
         self.model.publish(message, self.model.groups_of_event(topic))
         self.say(client, message.frame)
+
+    @rule(index=indices, topic=st.sampled_from(TOPICS), ttl=ttls, sizes=st.lists(sizes, min_size=1, max_size=5))
+    def publish_a_batch(self, index: int, topic: str, ttl: int, sizes: list[int]) -> None:
+        client = self.pick_client(index)
+        if client.unreturned >= self.limits.publish_window:
+            return
+        messages = [self.message(client, Kind.PUBLISH, topic, ttl, size) for size in sizes]
+        client.unreturned += sum(message.frame.size for message in messages)
+        self.model.publish_batch(messages, self.model.groups_of_event(topic))
+        self.say(client, batch(*(message.frame for message in messages)))
 
     @rule(index=indices, verb=st.sampled_from([Kind.SEND, Kind.ASK, Kind.PUBLISH]))
     def address_nonsense(self, index: int, verb: Kind) -> None:

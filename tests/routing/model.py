@@ -8,9 +8,10 @@ credit, whose turn it is.
 from cqrsbus.errors import Code
 from cqrsbus.routing.limits import RoutingLimits
 from cqrsbus.topics import matches
+from cqrsbus.wire.batch import singles
 from cqrsbus.wire.frames import Flag, Frame, Kind
 from tests.routing.model_requests import RequestModel
-from tests.routing.modelled import Client, Group, InHand, Member, Message
+from tests.routing.modelled import Client, Credit, Group, InHand, Member, Message
 
 
 class Model(RequestModel):
@@ -66,8 +67,7 @@ class Model(RequestModel):
         if any(member.has_credit for member in group.members) and not group.pending:
             group.pending.append(message)
             return True
-        full = len(group.pending) >= self.limits.max_queue_messages
-        if group.pending and (full or group.pending_bytes + message.size > self.limits.max_queue_bytes):
+        if group.pending and self.is_full(group.pending, message):
             return False
         group.pending.append(message)
         return True
@@ -86,15 +86,44 @@ class Model(RequestModel):
                     group.last_progress = self.now
                 group.held.add(message.sender.number)
 
-    def cut_off(self, group: Group) -> None:
-        self.count("dropped_events", len(group.pending))
-        group.pending.clear()
+    def publish_batch(self, messages: list[Message], groups: list[Group]) -> None:
+        """The same as each of them by itself, but that all is given when all has been looked at."""
+        for group in groups:
+            credit, waiting = Credit(group), list(group.pending)
+            for message in messages:
+                if not waiting and credit.take(message.size):
+                    group.pending.append(message)
+                elif waiting and self.is_full(waiting, message):
+                    if group.is_broadcast:
+                        self.cut_off(group, waiting)
+                        waiting = []
+                        break
+                    self.count("dropped_events")
+                else:
+                    waiting.append(message)
+                    group.pending.append(message)
+            if waiting and self.are_congested(waiting, 1):
+                if not group.held:
+                    group.last_progress = self.now
+                group.held.add(messages[0].sender.number)
+
+    def cut_off(self, group: Group, waiting: list[Message] | None = None) -> None:
+        waiting = group.pending if waiting is None else waiting
+        self.count("dropped_events", len(waiting))
+        group.pending[:] = [message for message in group.pending if message not in waiting]
         self.expect(group.members[0].client, Kind.ERROR, 0, Code.SLOW_CONSUMER)
 
+    def is_full(self, waiting: list[Message], message: Message) -> bool:
+        size = sum(each.size for each in waiting) + message.size
+        return len(waiting) >= self.limits.max_queue_messages or size > self.limits.max_queue_bytes
+
     def is_congested(self, group: Group, share: int) -> bool:
+        return self.are_congested(group.pending, share)
+
+    def are_congested(self, waiting: list[Message], share: int) -> bool:
         return (
-            len(group.pending) * share >= self.limits.congested_messages
-            or group.pending_bytes * share >= self.limits.congested_bytes
+            len(waiting) * share >= self.limits.congested_messages
+            or sum(message.size for message in waiting) * share >= self.limits.congested_bytes
         )
 
     def settle(self, client: Client, delivery_id: int) -> InHand:
@@ -139,7 +168,13 @@ class Model(RequestModel):
     # What the router does.
 
     def see(self, client: Client, frame: Frame) -> None:
-        if frame.kind == Kind.DELIVER:
+        if frame.kind == Kind.DELIVER and frame.flags & Flag.BATCH:
+            assert client.members[frame.channel].batches
+            assert frame.flags == Flag.BATCH
+            for single in singles(frame):
+                single.channel, single.stamp, single.detail = frame.channel, frame.stamp, 1
+                self.see_delivery(client, single)
+        elif frame.kind == Kind.DELIVER:
             self.see_delivery(client, frame)
         elif frame.kind == Kind.CREDIT:
             self.see_credit(client, frame)

@@ -65,10 +65,6 @@ class Group:
     def is_broadcast(self) -> bool:
         return self.kind == "event" and not self.name
 
-    @property
-    def pending_bytes(self) -> int:
-        return sum(message.size for message in self.pending)
-
     def skip_expired(self, now: float) -> None:
         while self.pending and self.pending[0].has_expired(now):
             self.pending.pop(0)
@@ -84,6 +80,8 @@ class Member:
     group: Group
     credit_messages: int
     credit_bytes: int
+    #: Whether it takes events in batches.
+    batches: bool = False
     #: Sizes of what it has in hand.
     in_hand: list[int] = field(default_factory=list)
     #: What waits for this very member.
@@ -99,6 +97,30 @@ class Member:
     def skip_expired(self, now: float) -> None:
         while self.addressed and self.addressed[0].has_expired(now):
             self.addressed.pop(0)
+
+
+class Credit:
+    """What the members of a group could be given now, in the order in which they would be."""
+
+    def __init__(self, group: Group) -> None:
+        self._members = [
+            Member(
+                m.client, 0, group, m.credit_messages, m.credit_bytes, in_hand=list(m.in_hand), last_turn=m.last_turn
+            )
+            for m in group.members
+        ]
+        self._turn = max((m.last_turn for m in group.members), default=0)
+
+    def take(self, size: int) -> bool:
+        """Give one more message of this size to whose turn it is; returns whether anybody has credit."""
+        able = [member for member in self._members if member.has_credit]
+        if not able:
+            return False
+        chosen = min(able, key=lambda member: (len(member.in_hand), member.last_turn))
+        self._turn += 1
+        chosen.last_turn = self._turn
+        chosen.in_hand.append(size)
+        return True
 
 
 @dataclass(eq=False)

@@ -30,8 +30,8 @@ def test_credit_is_used_up_and_comes_back(messages: int, size: int) -> None:
     subscription = Subscription(Peer(1, "s", "i"), 1, group, credit_messages=messages, credit_bytes=size)
     for _ in range(2):
         assert subscription.has_credit
-        subscription.take(10)
+        subscription.take(1, 10)
     assert not subscription.has_credit
     subscription.give_back(1, 10)
     assert subscription.has_credit
-    assert (subscription.in_hand, subscription.in_hand_bytes) == (1, 10)
+    assert (subscription.in_hand, subscription.in_hand_bytes, subscription.room) == (1, 10, messages - 1)

@@ -8,9 +8,11 @@ from anyio.lowlevel import checkpoint
 
 from cqrsbus.errors import ProtocolError
 from cqrsbus.transports import connect, listen
-from cqrsbus.transports.framed import WRITE_SIZE, FramedStream
+from cqrsbus.transports.framed import BATCH_EVENTS, BATCH_SIZE, LARGEST_RECORD, WRITE_SIZE, FramedStream
+from cqrsbus.wire.batch import MAX_RECORD_HEADER, check_batch, events_in, singles
 from cqrsbus.wire.connection import PREAMBLE, Connection, Role
-from cqrsbus.wire.frames import Frame, Kind
+from cqrsbus.wire.frames import Flag, Frame, Kind
+from cqrsbus.wire.reader import FrameReader
 from tests.transports.exchange import Pair, receive_exactly, receive_to_the_end
 from tests.transports.narrow import NO_LIMIT, NarrowStream
 
@@ -52,6 +54,98 @@ async def eventually(done: Callable[[], bool]) -> None:
     """Let the other tasks run until they have done it."""
     while not done():
         await checkpoint()
+
+
+def event(topic: bytes = b"t", size: int = 1, header: bytes = b"\x81\xa2id\xa1m") -> tuple[bytes, bytes, bytes]:
+    return topic, header, b"e" * size
+
+
+def frames_in(stream: NarrowStream) -> list[Frame]:
+    reader, found = FrameReader(max_frame=1 << 24, max_header=1 << 16), list[Frame]()
+    reader.feed(stream.content)
+    reader.read_frames(found)
+    assert reader.at_boundary
+    return found
+
+
+class TestEvents:
+    """Events on one topic leave together; what they mean, and their order, stays."""
+
+    async def put(self, *puts: tuple[bytes, bytes, bytes] | Frame, max_batch: int = BATCH_SIZE) -> list[Frame]:
+        stream = NarrowStream()
+        framed = framed_over(stream)
+        framed.max_batch = max_batch
+        for each in puts:
+            if isinstance(each, Frame):
+                framed.put(each)
+            else:
+                framed.put_event(*each)
+        assert framed.buffered > 0
+        framed.flush_nowait()
+        assert framed.buffered == 0
+        return frames_in(stream)
+
+    async def test_what_is_put_in_one_go_is_one_batch(self) -> None:
+        (batch,) = await self.put(event(size=3), event(size=5))
+        check_batch(batch)
+        assert [frame.body for frame in singles(batch)] == [b"eee", b"eeeee"]
+
+    async def test_a_single_event_has_a_frame_of_its_own(self) -> None:
+        topic, header, body = event()
+        assert await self.put((topic, header, body)) == [Frame.of(Kind.PUBLISH, topic=topic, header=header, body=body)]
+
+    async def test_nothing_overtakes_an_event(self) -> None:
+        frames = await self.put(event(), event(), ping(1), event(b"u"), event(), event())
+        assert [(frame.kind, frame.topic, frame.detail) for frame in frames] == [
+            (Kind.PUBLISH, "t", 2),
+            (Kind.PING, "", 0),
+            (Kind.PUBLISH, "u", 0),
+            (Kind.PUBLISH, "t", 2),
+        ]
+
+    async def test_other_bytes_end_a_batch_too(self) -> None:
+        stream = NarrowStream()
+        framed = framed_over(stream)
+        framed.put_event(*event())
+        framed.put_bytes(b"else")
+        framed.flush_nowait()
+        assert stream.content.endswith(b"eelse")
+
+    async def test_a_batch_has_at_most_so_many_events(self) -> None:
+        frames = await self.put(*[event()] * (2 * BATCH_EVENTS + 1))
+        assert [events_in(frame) for frame in frames] == [BATCH_EVENTS, BATCH_EVENTS, 1]
+
+    @pytest.mark.parametrize("max_batch", [-100, 0, 100, 1000])
+    async def test_a_batch_has_at_most_so_many_bytes(self, max_batch: int) -> None:
+        frames = await self.put(*[event(size=40)] * 50, max_batch=max_batch)
+        assert sum(map(events_in, frames)) == 50
+        assert all(len(frame.body) <= max_batch for frame in frames if frame.flags & Flag.BATCH)
+
+    async def test_what_is_large_is_not_copied_into_a_batch(self) -> None:
+        frames = await self.put(event(), event(size=LARGEST_RECORD), event(header=b"h" * (MAX_RECORD_HEADER + 1)))
+        assert [frame.flags for frame in frames] == [0, 0, 0]
+
+    async def test_events_are_sent_by_the_writer_too(self) -> None:
+        stream = NarrowStream()
+        framed = framed_over(stream)
+        with anyio.fail_after(5):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(framed.write)
+                await eventually(lambda: framed._wake is not None)
+                framed.put_event(*event())
+                framed.put_event(*event())
+                framed.flush_soon()
+                await eventually(lambda: framed.buffered == 0)
+                framed.put_event(*event())
+                framed.finish()
+        assert [events_in(frame) for frame in frames_in(stream)] == [2, 1]
+
+    async def test_nothing_is_kept_when_the_connection_is_over(self) -> None:
+        framed = framed_over(NarrowStream())
+        framed.put_event(*event())
+        framed.close()
+        framed.put_event(*event())
+        assert framed.buffered == 0
 
 
 class TestFlushNowait:
