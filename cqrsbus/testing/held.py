@@ -52,9 +52,10 @@ class Held:
         while True:
             await self._alarm.sleep_until(min((due for due, _ in self._frames), default=None))
             now = anyio.current_time()
-            ready = [frame for due, frame in self._frames if due <= now]
+            # However late this is, they come in the order in which they were due.
+            ready = sorted((held for held in self._frames if held[0] <= now), key=lambda held: held[0])
             self._keep([(due, frame) for due, frame in self._frames if due > now])
-            for frame in ready:
+            for _, frame in ready:
                 pass_on(frame)
 
     def _keep(self, frames: list[tuple[float, Frame]]) -> None:
