@@ -107,6 +107,11 @@ class Connection:
             if len(data) > missing:
                 self._reader.feed(data[missing:])
 
+    @property
+    def wanted(self) -> int:
+        """How many bytes are worth receiving at once: see :attr:`FrameReader.wanted`."""
+        return self._reader.wanted
+
     def next_frame(self) -> Frame | None:
         """The next frame, or None until more is received.
 

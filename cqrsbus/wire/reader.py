@@ -5,11 +5,24 @@ The rules:
 1. A frame's length is checked as soon as its four bytes are there, before anything more is kept: neither a
    declared length nor a flood makes the buffer grow past one frame and one read.
 2. How the bytes were split on the way makes no difference to what comes out.
-3. A portion is copied once, when its frame is cut out; portions of a large frame are joined once.
+3. A byte is copied once, when its frame is cut out: a frame that came in portions is put together without its head.
+4. What is kept is about as large as what has arrived: many small portions are kept as one, and of a large one
+   that is nearly used up only the rest.
 """
 
 from cqrsbus.errors import Code, ProtocolError
 from cqrsbus.wire.frames import HEAD, HEAD_SIZE, KNOWN_FLAGS, LENGTH_SIZE, MIN_LENGTH, Frame
+
+#: Portions below this are kept together: each by itself would take much more memory than it has bytes.
+SMALL_PORTION = 4096
+#: From this size a portion is not kept for the sake of a few bytes at its end.
+LARGE_PORTION = 65536
+#: The most to ask for at once: for the rest of one frame, and for several frames of the same size.
+LONGEST_READ = 1024 * 1024
+BATCH_READ = 256 * 1024
+_FRAMES_PER_READ = 4
+#: Where the head says how long the stamp is: behind length, kind and flags.
+_STAMP_SIZE_AT = 6
 
 
 class FrameReader:
@@ -20,22 +33,36 @@ class FrameReader:
         max_header: The most bytes its header may have.
     """
 
-    __slots__ = ("_buffer", "_missing", "_offset", "_portions", "max_frame", "max_header")
+    __slots__ = ("_buffer", "_length", "_missing", "_offset", "_portions", "max_frame", "max_header")
 
     def __init__(self, *, max_frame: int, max_header: int) -> None:
         self.max_frame = max_frame
         self.max_header = max_header
         self._buffer = b""
         self._offset = 0
-        self._portions: list[bytes] = []
+        self._portions: list[bytes | bytearray] = []
         self._missing = LENGTH_SIZE
+        #: What the frame at the front declares, once it is known to be allowed; else 0.
+        self._length = 0
 
     def feed(self, data: bytes) -> None:
         """Take what was received."""
         if not data:
             return
-        self._portions.append(data)
+        portions = self._portions
+        if not portions or len(data) >= SMALL_PORTION:
+            portions.append(data)
+        elif isinstance(last := portions[-1], bytearray):
+            last += data
+        else:
+            portions.append(bytearray(data))
         self._missing -= len(data)
+
+    @property
+    def wanted(self) -> int:
+        """How many bytes are worth asking for at once: only a large frame makes it many."""
+        missing = self._missing
+        return min(max(missing, min(missing + _FRAMES_PER_READ * self._length, BATCH_READ)), LONGEST_READ)
 
     @property
     def at_boundary(self) -> bool:
@@ -51,15 +78,19 @@ class FrameReader:
         if self._portions:
             if self._missing > 0:
                 return None
+            if self._is_split():
+                return self._put_together()
             self._join()
         available = len(self._buffer) - self._offset
         if available < LENGTH_SIZE:
-            self._missing = LENGTH_SIZE - available
+            self._keep_rest(available)
+            self._missing, self._length = LENGTH_SIZE - available, 0
             return None
         length = int.from_bytes(self._buffer[self._offset : self._offset + LENGTH_SIZE], "big")
         self._check_length(length)
         if available < LENGTH_SIZE + length:
-            self._missing = LENGTH_SIZE + length - available
+            self._keep_rest(available)
+            self._missing, self._length = LENGTH_SIZE + length - available, length
             return None
         return self._cut(length)
 
@@ -68,8 +99,16 @@ class FrameReader:
 
         It is :meth:`next_frame` for many at once, with one comparison for each rule and no call for each frame.
         """
-        if self._portions and self._missing <= 0:
-            self._join()
+        if self._portions:
+            if self._missing > 0:
+                return
+            if self._is_split():
+                try:
+                    into.append(self._put_together())
+                except ProtocolError:
+                    return
+            else:
+                self._join()
         buffer, offset = self._buffer, self._offset
         size, longest, unpack, append = len(buffer), self.max_frame - LENGTH_SIZE, HEAD.unpack_from, into.append
         while size - offset >= HEAD_SIZE:
@@ -90,11 +129,35 @@ class FrameReader:
             offset = end
         self._offset = offset
 
+    def _is_split(self) -> bool:
+        """Whether the frame at the front begins in the buffer, with all of its head, and ends in the last portion."""
+        start = self._offset
+        available = len(self._buffer) - start
+        return (
+            available >= HEAD_SIZE
+            and available >= HEAD_SIZE + self._buffer[start + _STAMP_SIZE_AT]
+            and -self._missing < len(self._portions[-1])
+        )
+
+    def _put_together(self) -> Frame:
+        portions, last, view = self._portions, self._portions[-1], memoryview(self._buffer)
+        frame, start = self._begin(self._length)
+        end = len(last) + self._missing
+        frame.tail = b"".join((view[start:], *portions[:-1], memoryview(last)[:end]))
+        self._buffer, self._offset = (last, end) if isinstance(last, bytes) else (bytes(last[end:]), 0)
+        portions.clear()
+        return frame
+
     def _join(self) -> None:
         rest = self._buffer[self._offset :]
-        self._buffer = b"".join((rest, *self._portions)) if rest or len(self._portions) > 1 else self._portions[0]
+        self._buffer = b"".join((rest, *self._portions))
         self._offset = 0
         self._portions.clear()
+
+    def _keep_rest(self, size: int) -> None:
+        if len(self._buffer) > max(LARGE_PORTION, 2 * size) or not size:
+            self._buffer = self._buffer[self._offset :]
+            self._offset = 0
 
     def _check_length(self, length: int) -> None:
         if length < MIN_LENGTH:
@@ -105,7 +168,8 @@ class FrameReader:
                 code=Code.FRAME_TOO_LARGE,
             )
 
-    def _cut(self, length: int) -> Frame:
+    def _begin(self, length: int) -> tuple[Frame, int]:
+        """Check the frame at the front; returns it, but for its tail, and where that begins in the buffer."""
         start = self._offset
         (_, kind, flags, stamp_size, topic_size, header_size, detail, channel, id, ttl) = HEAD.unpack_from(
             self._buffer, start
@@ -116,9 +180,13 @@ class FrameReader:
             raise ProtocolError(f"a header of {header_size} bytes is over the limit of {self.max_header}")
         if stamp_size + topic_size + header_size > length - MIN_LENGTH:
             raise ProtocolError("the frame is shorter than its parts")
-        end = start + LENGTH_SIZE + length
         tail_start = start + HEAD_SIZE + stamp_size
-        self._offset = end
         stamp = self._buffer[start + HEAD_SIZE : tail_start] if stamp_size else b""
-        tail = self._buffer[tail_start:end]
-        return Frame(kind, flags, detail, channel, id, ttl, stamp, tail, topic_size, header_size)
+        return Frame(kind, flags, detail, channel, id, ttl, stamp, b"", topic_size, header_size), tail_start
+
+    def _cut(self, length: int) -> Frame:
+        frame, tail_start = self._begin(length)
+        end = self._offset + LENGTH_SIZE + length
+        frame.tail = self._buffer[tail_start:end]
+        self._offset = end
+        return frame

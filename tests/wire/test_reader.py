@@ -1,6 +1,7 @@
 """The receive buffer: any portions, the same frames; nothing read or kept beyond the limits."""
 
 import tracemalloc
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from cqrsbus.errors import Code, ProtocolError
 from cqrsbus.wire.frames import HEAD, KNOWN_FLAGS, MIN_LENGTH, Frame, Kind
-from cqrsbus.wire.reader import FrameReader
+from cqrsbus.wire.reader import BATCH_READ, LARGE_PORTION, LONGEST_READ, SMALL_PORTION, FrameReader
 from tests.wire.strategies import frames, portions
 
 
@@ -39,6 +40,113 @@ def test_frames_need_not_be_taken_between_portions(sent: list[Frame], data: st.D
             frame = reader.next_frame()
             assert frame is None or frame == sent.pop(0)
     assert read_all(reader, [b""]) == sent
+
+
+SIZES = st.integers(0, 2 * SMALL_PORTION) | st.integers(LARGE_PORTION - 100, 3 * LARGE_PORTION)
+
+
+NOISE = Random(1).randbytes(4 * LARGE_PORTION)
+
+
+@given(st.lists(SIZES, max_size=4), st.data())
+def test_large_frames_are_put_together_from_any_portions(sizes: list[int], data: st.DataObject) -> None:
+    sent = [
+        Frame(Kind.DELIVER, id=id, stamp=b"by" * (id % 2), tail=NOISE[id : id + size], topic_size=min(3, size))
+        for id, size in enumerate(sizes)
+    ]
+    parts = data.draw(portions(b"".join(frame.encode() for frame in sent)))
+    reader, found = FrameReader(max_frame=1 << 20, max_header=10), list[Frame]()
+    for part in parts:
+        reader.feed(part)
+        reader.read_frames(found)
+        while (frame := reader.next_frame()) is not None:
+            found.append(frame)
+    assert found == sent
+    assert all(type(frame.tail) is bytes for frame in found)
+    assert reader.at_boundary
+
+
+@pytest.mark.parametrize("first", range(1, 40))
+def test_a_large_frame_is_the_same_wherever_its_head_is_split(first: int) -> None:
+    frame = Frame(Kind.DELIVER, stamp=b"stamp", tail=NOISE, topic_size=2)
+    wire = frame.encode() + Frame(Kind.PING).encode()
+    middle = [wire[start : start + LARGE_PORTION] for start in range(first, len(wire), LARGE_PORTION)]
+    reader = FrameReader(max_frame=1 << 20, max_header=10)
+    assert read_all(reader, [wire[:first], *middle]) == [frame, Frame(Kind.PING)]
+
+
+def test_a_large_frame_that_breaks_the_rules_is_refused_when_it_is_there() -> None:
+    bad = Frame(Kind.PING, flags=1, tail=bytes(2 * LARGE_PORTION)).encode()
+    reader, found = FrameReader(max_frame=1 << 20, max_header=10), list[Frame]()
+    assert read_all(reader, [bad[:100], bad[100:-1]]) == []
+    reader.feed(bad[-1:])
+    reader.read_frames(found)
+    assert found == []
+    for _ in range(2):
+        with pytest.raises(ProtocolError, match="unknown flags"):
+            reader.next_frame()
+
+
+class TestWanted:
+    """How much is asked for at once."""
+
+    @pytest.mark.parametrize("before", [b"", Frame(Kind.PING).encode(), bytes([0, 0])])
+    def test_it_is_little_while_no_large_frame_comes(self, before: bytes) -> None:
+        reader = FrameReader(max_frame=1 << 24, max_header=10)
+        read_all(reader, [before])
+        assert 0 < reader.wanted <= 4
+
+    def test_it_is_the_rest_of_a_large_frame_and_never_more_than_a_longest_read(self) -> None:
+        reader, size = FrameReader(max_frame=1 << 24, max_header=10), 3 * LONGEST_READ
+        wire = Frame(Kind.PUBLISH, tail=bytes(size)).encode()
+        for there, wanted in [(50, LONGEST_READ), (2 * LONGEST_READ, None), (size - BATCH_READ, None)]:
+            reader = FrameReader(max_frame=1 << 24, max_header=10)
+            assert read_all(reader, [wire[:there]]) == []
+            assert reader.wanted == (wanted or min(LONGEST_READ, len(wire) - there))
+
+    def test_of_frames_that_are_not_that_large_it_is_several(self) -> None:
+        reader, wire = FrameReader(max_frame=1 << 24, max_header=10), Frame(Kind.PUBLISH, tail=bytes(40_000)).encode()
+        assert read_all(reader, [wire[:30]]) == []
+        assert 3 * len(wire) < reader.wanted <= BATCH_READ
+
+    def test_a_length_that_is_not_allowed_is_not_asked_for(self) -> None:
+        reader = FrameReader(max_frame=LIMIT, max_header=10)
+        reader.feed((1 << 23).to_bytes(4, "big"))
+        with pytest.raises(ProtocolError):
+            reader.next_frame()
+        assert reader.wanted <= 4
+
+
+def kept(reader: FrameReader, data: bytes, size: int) -> int:
+    """How many bytes a reader keeps of data that comes in portions of a size, while what they are cut from is gone."""
+    tracemalloc.start()
+    try:
+        for start in range(0, len(data), size):
+            reader.feed(data[start : start + size])
+            assert reader.next_frame() is None
+        return tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("size", [1, 7, 1460, SMALL_PORTION, LARGE_PORTION])
+def test_what_is_kept_of_a_frame_is_about_what_has_arrived(size: int) -> None:
+    arrived = Frame(Kind.PUBLISH, tail=bytes(1 << 24)).encode()[: 8 * LARGE_PORTION]
+    if size < 100:
+        arrived = arrived[:LARGE_PORTION]
+    assert kept(FrameReader(max_frame=1 << 25, max_header=10), arrived, size) < 1.3 * len(arrived) + 10_000
+
+
+@pytest.mark.parametrize("rest", [b"", b"\0", Frame(Kind.PING).encode()[:20]], ids=["none", "a byte", "most of a head"])
+def test_a_large_portion_is_not_kept_for_the_few_bytes_at_its_end(rest: bytes) -> None:
+    reader, frame = FrameReader(max_frame=1 << 24, max_header=10), Frame(Kind.PUBLISH, tail=bytes(1000))
+    tracemalloc.start()
+    try:
+        assert len(read_all(reader, [frame.encode() * 1000 + rest])) == 1000
+        assert tracemalloc.get_traced_memory()[0] < 10_000
+    finally:
+        tracemalloc.stop()
+    assert reader.at_boundary is not bool(rest)
 
 
 def test_one_byte_at_a_time() -> None:
