@@ -4,10 +4,11 @@ The rules:
 
 1. What is put is only buffered. One writer owns the sending side: either the task in :meth:`FramedStream.write`
    or, while that one has nothing to do, :meth:`FramedStream.flush_nowait`. So no frame is ever torn by a
-   cancelled caller, and frames put in one go leave in one write of up to 64 KiB. Events on one topic that are put
-   one behind the other in one go leave in one batch.
+   cancelled caller, and frames put in one go leave in one write: small ones joined, up to 64 KiB, and large ones
+   as they are, up to 1 MiB. Events on one topic that are put one behind the other in one go leave in one batch.
 2. The buffer's bound is the owner's policy: a broker cuts off who exceeds it, a client waits for room.
-3. A write, of up to 64 KiB, that is not taken within ``write_timeout`` seconds ends the connection.
+3. When the system takes no more, and then not 64 KiB (or what is left) within ``write_timeout`` seconds, that ends
+   the connection.
 4. The end is said before it is made: what is buffered is flushed, the sending side is closed, and what the
    peer still sends is read away for a moment, so that the system does not replace our last words by a reset.
 """
@@ -18,12 +19,15 @@ import anyio
 from anyio.lowlevel import checkpoint
 
 from cqrsbus.errors import ProtocolError
-from cqrsbus.transports.port import ByteStream
+from cqrsbus.transports.port import CHUNK_BYTES, MOST_BUFFERS, ByteStream
 from cqrsbus.wire.batch import MAX_RECORD_HEADER, RECORD_SIZE, BatchWriter
 from cqrsbus.wire.connection import Connection
 from cqrsbus.wire.frames import Frame, Kind
 
+#: Chunks are joined up to this size, and so much has to be taken by the peer in time.
 WRITE_SIZE = 65536
+#: What one system call is given at most: a body of 1 MiB, and what stands before it.
+LONGEST_WRITE = 1024 * 1024 + WRITE_SIZE
 #: A batch has at most so many events and bytes: what it is for, to save work for each event, is achieved by then.
 BATCH_EVENTS = 64
 BATCH_SIZE = 32768
@@ -31,6 +35,10 @@ BATCH_SIZE = 32768
 LARGEST_RECORD = 2048
 #: Up to this size a copy costs less than to keep the tail apart, which other connections may share.
 SHARED_FROM = 1024
+#: From this size it is handed to the system as it is.
+UNJOINED_FROM = 16384
+#: After so many received bytes the other tasks get a turn, even if more is there already.
+BYTES_PER_TURN = 1024 * 1024
 _PUBLISH = Kind.PUBLISH.value
 
 
@@ -40,7 +48,7 @@ class FramedStream:
     Args:
         stream: The bytes.
         connection: The protocol's state for our side.
-        write_timeout: Seconds after which a write of up to 64 KiB has failed.
+        write_timeout: Seconds after which waiting until 64 KiB are taken has failed.
     """
 
     def __init__(self, stream: ByteStream, connection: Connection, *, write_timeout: float) -> None:
@@ -50,9 +58,13 @@ class FramedStream:
         #: How the peer broke the protocol, right behind the frames that were received last.
         self.failure: ProtocolError | None = None
         self._chunks: deque[bytes | memoryview] = deque()
+        #: Whether there may be a chunk that is not worth joining.
+        self._large = False
         self._batch: BatchWriter | None = None
         #: Bytes of the events of a batch; less where the peer takes small frames only.
         self.max_batch = BATCH_SIZE
+        #: Bytes received since the last turn that others were given.
+        self._received = 0
         self._wake: anyio.Event | None = None
         self._room: anyio.Event | None = None
         self._finished = False
@@ -107,6 +119,7 @@ class FramedStream:
         else:
             self._chunks.append(head)
             self._chunks.append(tail)
+            self._large = self._large or len(tail) >= UNJOINED_FROM
             self.buffered += len(head) + len(tail)
 
     def put_bytes(self, data: bytes) -> None:
@@ -128,13 +141,8 @@ class FramedStream:
             return
         self._end_batch()
         try:
-            while self._chunks:
-                data = self._take()
-                sent = self._stream.send_nowait(data)
-                self._sent(sent)
-                if sent < len(data):
-                    self._chunks.appendleft(memoryview(data)[sent:])
-                    break
+            while self._chunks and self._send_some():
+                pass
         except (anyio.BrokenResourceError, anyio.ClosedResourceError):
             self._break()
         if self._chunks:
@@ -180,12 +188,16 @@ class FramedStream:
             anyio.ClosedResourceError: The stream was closed on our side.
         """
         while self.failure is None:
-            data = await self._stream.receive()
+            if self._received >= BYTES_PER_TURN:
+                self._received = 0
+                await checkpoint()
+            data = await self._stream.receive(max(CHUNK_BYTES, self.connection.wanted))
             self.last_received = anyio.current_time()
             if not data:
                 self.ended = True
                 self.connection.receive_eof()
                 return None
+            self._received += len(data)
             self.connection.receive_data(data)
             if frames := self._frames():
                 return frames
@@ -220,35 +232,71 @@ class FramedStream:
         return frames
 
     async def _write_some(self) -> None:
-        data = self._take()
+        if self._send_some():
+            await checkpoint()
+            return
+        data = self._cut(WRITE_SIZE)
         self._writing = True
         try:
-            sent = self._stream.send_nowait(data)
-            if sent < len(data):
-                with anyio.fail_after(self._write_timeout):
-                    await self._stream.send(memoryview(data)[sent:])
-            else:
-                await checkpoint()
+            with anyio.fail_after(self._write_timeout):
+                await self._stream.send(data)
         finally:
             self._writing = False
         self._sent(len(data))
 
-    def _take(self) -> bytes | memoryview:
-        """The next write: small chunks joined, a large one piecewise."""
-        if self.buffered <= WRITE_SIZE and len(self._chunks) > 1:
-            everything = b"".join(self._chunks)
-            self._chunks.clear()
-            return everything
-        first = self._chunks.popleft()
-        if len(first) > WRITE_SIZE:
-            view = memoryview(first)
-            self._chunks.appendleft(view[WRITE_SIZE:])
-            return view[:WRITE_SIZE]
-        joined, size = [first], len(first)
-        while self._chunks and size + len(self._chunks[0]) <= WRITE_SIZE:
-            joined.append(self._chunks.popleft())
+    def _send_some(self) -> bool:
+        """Send what the system takes at once of the next write; returns whether it took all of that."""
+        buffers = self._take()
+        size = sum(map(len, buffers))
+        sent = self._stream.send_nowait(buffers[0]) if len(buffers) == 1 else self._stream.send_many_nowait(buffers)
+        self._sent(sent)
+        if sent == size:
+            return True
+        self._put_back(buffers, size - sent)
+        return False
+
+    def _take(self) -> list[bytes | memoryview]:
+        """The next write: small chunks joined, large ones as they are, the last of them cut off if it is too long."""
+        chunks = self._chunks
+        if self.buffered <= WRITE_SIZE and not self._large:
+            everything = b"".join(chunks) if len(chunks) > 1 else chunks[0]
+            chunks.clear()
+            return [everything]
+        taken: list[bytes | memoryview] = []
+        size = 0
+        while chunks and size <= LONGEST_WRITE - WRITE_SIZE and len(taken) < MOST_BUFFERS:
+            data = self._cut(LONGEST_WRITE - size) if len(chunks[0]) >= UNJOINED_FROM else self._join_small()
+            taken.append(data)
+            size += len(data)
+        self._large = bool(chunks)
+        return taken
+
+    def _join_small(self) -> bytes | memoryview:
+        """The small chunks at the front, up to a write of usual size, as one."""
+        chunks, joined, size = self._chunks, list[bytes | memoryview](), 0
+        while chunks and len(chunks[0]) < UNJOINED_FROM and size + len(chunks[0]) <= WRITE_SIZE:
+            joined.append(chunks.popleft())
             size += len(joined[-1])
-        return b"".join(joined) if len(joined) > 1 else first
+        return b"".join(joined) if len(joined) > 1 else joined[0]
+
+    def _cut(self, size: int) -> bytes | memoryview:
+        """The first chunk, or so much of it."""
+        first = self._chunks.popleft()
+        if len(first) <= size:
+            return first
+        view = memoryview(first)
+        self._chunks.appendleft(view[size:])
+        return view[:size]
+
+    def _put_back(self, buffers: list[bytes | memoryview], size: int) -> None:
+        """Keep the last bytes of a write, so many, for the next one."""
+        self._large = True
+        while size:
+            data = buffers.pop()
+            if len(data) > size:
+                data = memoryview(data)[len(data) - size :]
+            self._chunks.appendleft(data)
+            size -= len(data)
 
     def _sent(self, size: int) -> None:
         self.buffered -= size

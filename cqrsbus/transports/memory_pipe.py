@@ -38,8 +38,13 @@ class MemoryPipe:
         """Return what is there, ``b""`` at the end, None when there is nothing yet."""
         if not self._buffer:
             return b"" if self.writer_done else None
-        chunk = bytes(self._buffer[:max_bytes])
-        del self._buffer[:max_bytes]
+        if len(self._buffer) <= max_bytes:
+            chunk = bytes(self._buffer)
+            self._buffer.clear()
+        else:
+            with memoryview(self._buffer) as view, view[:max_bytes] as front:
+                chunk = bytes(front)
+            del self._buffer[:max_bytes]
         self.wake()
         return chunk
 

@@ -13,10 +13,13 @@ The rules, the same for every transport and every backend:
 - ``close`` never waits and may be called again. It drops what the peer has not read only if the transport must.
 """
 
+from collections.abc import Sequence
 from typing import Protocol, TypeAlias
 
 #: What one receive asks for unless told otherwise, in bytes.
 CHUNK_BYTES = 65536
+#: How many buffers can be handed over together.
+MOST_BUFFERS = 64
 
 Sendable: TypeAlias = bytes | bytearray | memoryview
 
@@ -56,6 +59,18 @@ class ByteStream(Protocol):
 
     def send_nowait(self, data: Sendable) -> int:
         """Hand over as much as is taken at once and return how many bytes that was, 0 if it would block.
+
+        Raises:
+            anyio.BrokenResourceError: The peer is gone, or an earlier send was cancelled midway.
+            anyio.ClosedResourceError: This end was closed.
+        """
+        ...
+
+    def send_many_nowait(self, buffers: Sequence[Sendable]) -> int:
+        """Hand over as much as is taken at once of several buffers, as if they were one; see `send_nowait`.
+
+        Args:
+            buffers: At most :data:`MOST_BUFFERS`, each of single bytes.
 
         Raises:
             anyio.BrokenResourceError: The peer is gone, or an earlier send was cancelled midway.

@@ -11,13 +11,16 @@ The rules:
 """
 
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from typing import TypeVar
 
 import anyio
 
 from cqrsbus.transports.port import Sendable
 from cqrsbus.transports.waiting_stream import WaitingStream
+
+T = TypeVar("T")
 
 
 class SocketStream(WaitingStream):
@@ -53,10 +56,16 @@ class SocketStream(WaitingStream):
         return chunk
 
     def _put(self, data: Sendable) -> int:
+        return self._handed_over(self._sock.send, data)
+
+    def _put_many(self, buffers: Sequence[Sendable]) -> int:
+        return self._handed_over(self._sock.sendmsg, buffers)
+
+    def _handed_over(self, send: Callable[[T], int], data: T) -> int:
         if self._send_error is not None:
             raise anyio.BrokenResourceError from self._send_error
         try:
-            return self._sock.send(data)
+            return send(data)
         except (BlockingIOError, InterruptedError):
             return 0
         except OSError as error:

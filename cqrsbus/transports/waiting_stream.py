@@ -6,6 +6,7 @@ one sender at a time, a checkpoint in each operation, and a stream that is torn 
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -55,6 +56,16 @@ class WaitingStream(ABC):
     @abstractmethod
     def _put(self, data: Sendable) -> int:
         """Hand over what is taken at once and return how many bytes that was."""
+
+    def _put_many(self, buffers: Sequence[Sendable]) -> int:
+        """The same with several buffers, as if they were one."""
+        taken = 0
+        for data in buffers:
+            put = self._put(data)
+            taken += put
+            if put < len(data):
+                break
+        return taken
 
     @abstractmethod
     async def _takeable(self) -> None:
@@ -111,6 +122,12 @@ class WaitingStream(ABC):
         self._check_idle()
         return self._sent(data)
 
+    def send_many_nowait(self, buffers: Sequence[Sendable]) -> int:
+        """See `ByteStream.send_many_nowait`."""
+        self._check_idle()
+        self._check_sendable()
+        return self._put_many(buffers)
+
     async def send(self, data: Sendable) -> None:
         """See `ByteStream.send`."""
         self._check_idle()
@@ -155,11 +172,14 @@ class WaitingStream(ABC):
         return self._take(max_bytes)
 
     def _sent(self, data: Sendable) -> int:
+        self._check_sendable()
+        return self._put(data)
+
+    def _check_sendable(self) -> None:
         if self._closed or self._ended:
             raise anyio.ClosedResourceError
         if self._torn:
             raise anyio.BrokenResourceError from ConnectionAbortedError("an earlier send was cancelled midway")
-        return self._put(data)
 
     async def _send_rest(self, data: Sendable, sent: int, size: int) -> None:
         with memoryview(data) as view, view.cast("B") as octets:

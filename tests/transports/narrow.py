@@ -1,5 +1,7 @@
 """A peer that takes no more than it is told to."""
 
+from collections.abc import Sequence
+
 import anyio
 
 from cqrsbus.transports import Sendable
@@ -15,6 +17,8 @@ class NarrowStream:
     def __init__(self, room: int = NO_LIMIT) -> None:
         self.room = room
         self.taken: list[bytes] = []
+        #: The sizes of the buffers that were handed over together.
+        self.together: list[list[int]] = []
         self.broken = False
         self.waiting = anyio.Event()
         self._widened = anyio.Event()
@@ -34,6 +38,10 @@ class NarrowStream:
         self.room -= size
         self.taken.append(bytes(data[:size]))
         return size
+
+    def send_many_nowait(self, buffers: Sequence[Sendable]) -> int:
+        self.together.append([len(data) for data in buffers])
+        return self.send_nowait(b"".join(buffers))
 
     async def send(self, data: Sendable) -> None:
         while data := data[self.send_nowait(data) :]:

@@ -7,8 +7,18 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from cqrsbus.errors import ProtocolError
-from cqrsbus.transports import connect, listen
-from cqrsbus.transports.framed import BATCH_EVENTS, BATCH_SIZE, LARGEST_RECORD, WRITE_SIZE, FramedStream
+from cqrsbus.transports import Sendable, connect, listen
+from cqrsbus.transports.framed import (
+    BATCH_EVENTS,
+    BATCH_SIZE,
+    BYTES_PER_TURN,
+    LARGEST_RECORD,
+    LONGEST_WRITE,
+    UNJOINED_FROM,
+    WRITE_SIZE,
+    FramedStream,
+)
+from cqrsbus.transports.port import CHUNK_BYTES, MOST_BUFFERS
 from cqrsbus.wire.batch import MAX_RECORD_HEADER, check_batch, events_in, singles
 from cqrsbus.wire.connection import PREAMBLE, Connection, Role
 from cqrsbus.wire.frames import Flag, Frame, Kind
@@ -37,6 +47,19 @@ def framed_over(stream: NarrowStream, *, write_timeout: float = 10) -> FramedStr
 
 def _client() -> Connection:
     return Connection(Role.CLIENT, max_frame=1 << 24, max_header=1024)
+
+
+class Sluggish(NarrowStream):
+    """A peer that takes nothing at once, and of what it is waited for everything; it notes how much that was."""
+
+    def __init__(self, room: int) -> None:
+        super().__init__(room)
+        self.waited_for: list[int] = []
+
+    async def send(self, data: Sendable) -> None:
+        self.waited_for.append(len(data))
+        await checkpoint()
+        self.taken.append(bytes(data))
 
 
 @pytest.fixture
@@ -161,7 +184,7 @@ class TestFlushNowait:
         assert stream.taken == [PREAMBLE + encoded(*frames)]
         assert framed.buffered == 0
 
-    async def test_no_write_is_longer_than_64_kib(self) -> None:
+    async def test_small_frames_are_joined_up_to_64_kib_and_large_ones_not_at_all(self) -> None:
         stream = NarrowStream()
         framed = framed_over(stream)
         frames = [ping(1), large(2), *map(ping, range(3000)), large(3)]
@@ -169,7 +192,49 @@ class TestFlushNowait:
             framed.put(frame)
         framed.flush_nowait()
         assert stream.content == encoded(*frames)
-        assert max(map(len, stream.taken)) == WRITE_SIZE
+        in_64_kib = WRITE_SIZE // ping(1).size
+        assert stream.together == [
+            [2 * 28, 5 * WRITE_SIZE + 1, in_64_kib * 28, (3000 + 1 - in_64_kib) * 28, 5 * WRITE_SIZE + 1]
+        ]
+
+    async def test_no_write_is_longer_than_its_bound(self) -> None:
+        stream = NarrowStream()
+        framed = framed_over(stream)
+        frames = [ping(1), large(2, 3 * LONGEST_WRITE), *(large(3, WRITE_SIZE) for _ in range(40)), ping(4)]
+        for frame in frames:
+            framed.put(frame)
+        framed.flush_nowait()
+        assert stream.content == encoded(*frames)
+        assert max(map(len, stream.taken)) == LONGEST_WRITE
+        assert max(map(len, stream.together)) <= MOST_BUFFERS
+
+    async def test_a_body_of_1_mib_leaves_in_one_write(self) -> None:
+        stream = NarrowStream()
+        framed = framed_over(stream)
+        framed.put(large(1, 1024 * 1024))
+        framed.flush_nowait()
+        assert stream.taken == [encoded(large(1, 1024 * 1024))]
+
+    @pytest.mark.parametrize("step", [1, 27, 28, 1000, WRITE_SIZE, LONGEST_WRITE - 1])
+    async def test_whatever_the_peer_takes_each_time_all_arrives_in_order(self, step: int) -> None:
+        stream = NarrowStream(0)
+        framed = framed_over(stream)
+        frames = [
+            ping(1),
+            large(2, UNJOINED_FROM),
+            ping(3),
+            large(4, min(1000 * step, 2 * LONGEST_WRITE)),
+            ping(5),
+            ping(6),
+        ]
+        for frame in frames:
+            framed.put(frame)
+        while framed.buffered:
+            stream.room = step
+            framed.flush_nowait()
+            assert framed.buffered == len(encoded(*frames)) - sum(map(len, stream.taken))
+        assert stream.content == encoded(*frames)
+        assert not framed._chunks
 
     @pytest.mark.parametrize("room", [0, 1, 27, 28, 30, WRITE_SIZE - 1, WRITE_SIZE, WRITE_SIZE + 1, 5 * WRITE_SIZE])
     async def test_the_writer_goes_on_where_the_peer_took_no_more(self, room: int) -> None:
@@ -256,13 +321,25 @@ class TestWrite:
             await framed.write()
         assert framed.buffered == 0
 
+    @pytest.mark.parametrize("body", [WRITE_SIZE, 5 * WRITE_SIZE, 3 * LONGEST_WRITE])
+    async def test_within_the_time_64_kib_have_to_be_taken_and_no_more(self, body: int) -> None:
+        stream = Sluggish(0)
+        framed = framed_over(stream)
+        framed.put(large(1, body))
+        framed.finish()
+        with anyio.fail_after(5):
+            await framed.write()
+        assert stream.content == encoded(large(1, body))
+        assert max(stream.waited_for) == WRITE_SIZE
+
     async def test_other_tasks_run_while_a_fast_peer_takes_everything(self) -> None:
         framed = framed_over(NarrowStream())
-        framed.put(large(1))
+        frame = large(1, 3 * LONGEST_WRITE)
+        framed.put(frame)
         with anyio.fail_after(5):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(framed.write)
-                await eventually(lambda: framed.buffered < large(1).size)
+                await eventually(lambda: framed.buffered < frame.size)
                 assert framed.buffered > 0
                 framed.finish()
 
@@ -362,6 +439,56 @@ async def test_frames_are_received_as_they_come_and_then_the_end(pair: Pair) -> 
         assert not framed.ended
         assert await framed.receive() is None
     assert framed.ended
+
+
+class Full(NarrowStream):
+    """A peer of whom as much has arrived as is asked for; it notes how much that was."""
+
+    def __init__(self, said: bytes) -> None:
+        super().__init__()
+        self._said = said
+        self.asked: list[int] = []
+
+    async def receive(self, max_bytes: int = CHUNK_BYTES) -> bytes:
+        self.asked.append(max_bytes)
+        data, self._said = self._said[:max_bytes], self._said[max_bytes:]
+        return data
+
+
+async def test_the_rest_of_a_large_frame_is_asked_for_at_once() -> None:
+    body = large(1, 1024 * 1024)
+    delivery = Frame(Kind.DELIVER, tail=body.tail, topic_size=1)
+    stream = Full(PREAMBLE + encoded(Frame(Kind.WELCOME), delivery, ping(2)))
+    framed, found = framed_over(stream), list[Frame]()
+    with anyio.fail_after(5):
+        while frames := await framed.receive():
+            found += frames
+    assert found == [Frame(Kind.WELCOME), delivery, ping(2)]
+    whole = len(PREAMBLE) + 28 + delivery.size
+    assert stream.asked == [CHUNK_BYTES, whole - CHUNK_BYTES, CHUNK_BYTES, CHUNK_BYTES]
+
+
+async def test_other_tasks_run_while_large_frames_come_without_waiting() -> None:
+    delivery = Frame(Kind.DELIVER, tail=bytes(BYTES_PER_TURN))
+    framed = framed_over(Full(PREAMBLE + encoded(Frame(Kind.WELCOME), *[delivery] * 8)))
+    received = turns = 0
+    over = False
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while not over:
+            turns += 1
+            await checkpoint()
+
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(count_turns)
+            while frames := await framed.receive():
+                received += len(frames)
+            over = True
+    assert received == 9
+    # One for each large frame, but for the turn in which the other task begins.
+    assert turns >= 7
 
 
 async def test_what_came_before_the_break_of_protocol_comes_first(pair: Pair) -> None:

@@ -6,6 +6,7 @@ from anyio import fail_after, wait_all_tasks_blocked
 from anyio.lowlevel import current_token
 
 from cqrsbus.transports import ByteStream
+from cqrsbus.transports.port import MOST_BUFFERS
 from tests.transports.exchange import MORE_THAN_FITS, Pair, noise, receive_exactly, receive_to_the_end, send_without_end
 
 pytestmark = pytest.mark.anyio
@@ -112,6 +113,54 @@ async def test_max_bytes_must_be_positive(pair: Pair, max_bytes: int) -> None:
         pair[0].receive_nowait(max_bytes)
     with fail_after(5), pytest.raises(ValueError, match="at least 1"):
         await pair[0].receive(max_bytes)
+
+
+async def test_several_buffers_are_sent_as_if_they_were_one(pair: Pair) -> None:
+    here, there = pair
+    data = noise(50_000)
+    with fail_after(5):
+        assert here.send_many_nowait([data[:10], b"", bytearray(data[10:999]), memoryview(data)[999:]]) == len(data)
+        assert await receive_exactly(there, len(data)) == data
+
+
+async def test_of_several_buffers_a_part_is_taken_when_there_is_little_room(pair: Pair) -> None:
+    here, there = pair
+    data, sent = noise(MORE_THAN_FITS), 0
+    view = memoryview(data)
+    buffers = [view[start : start + 999_999] for start in range(0, len(data), 999_999)]
+    assert len(buffers) <= MOST_BUFFERS
+    with fail_after(20):
+        sent = here.send_many_nowait(buffers)
+        assert 0 < sent < len(data)
+        assert await receive_exactly(there, sent) == data[:sent]
+        with pytest.raises(anyio.WouldBlock):
+            there.receive_nowait()
+
+
+async def test_several_buffers_keep_the_rules_of_one(pair: Pair) -> None:
+    here, there = pair
+    there.close()
+    with fail_after(10):
+        with pytest.raises(anyio.BrokenResourceError):
+            await send_without_end(here)
+        with pytest.raises(anyio.BrokenResourceError):
+            here.send_many_nowait([b"x", b"y"])
+        here.close()
+        with pytest.raises(anyio.ClosedResourceError):
+            here.send_many_nowait([b"x", b"y"])
+
+
+async def test_several_buffers_wait_for_nobody_but_tell_who_sends_already(pair: Pair) -> None:
+    here, _ = pair
+    with fail_after(10):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(here.send, bytes(MORE_THAN_FITS))
+            await wait_all_tasks_blocked()
+            with pytest.raises(anyio.BusyResourceError):
+                here.send_many_nowait([b"x", b"y"])
+            tasks.cancel_scope.cancel()
+    with pytest.raises(anyio.BrokenResourceError):
+        here.send_many_nowait([b"x", b"y"])
 
 
 # --- back-pressure ---------------------------------------------------------------------------------------------------
