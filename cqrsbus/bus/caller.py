@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar, Unpack, overload
 
 from cqrsbus.bus.composer import Composer, split
-from cqrsbus.bus.handler import LEAST_PREFETCH
+from cqrsbus.bus.handler import EVENT_PREFETCH, LEAST_PREFETCH
 from cqrsbus.bus.middleware import begin
 from cqrsbus.bus.options import AskOptions, PublishOptions, SendOptions, SubscribeOptions
 from cqrsbus.bus.several_answers import SeveralAnswers
@@ -202,7 +202,8 @@ class Caller(SeveralAnswers):
         validate_pattern(pattern)
 
         async def start(sink: Sink) -> Subscribed:
-            spec = SubscriptionSpec(kind="event", pattern=pattern, group=group, credit_messages=LEAST_PREFETCH)
+            credit = LEAST_PREFETCH if group else EVENT_PREFETCH
+            spec = SubscriptionSpec(kind="event", pattern=pattern, group=group, credit_messages=credit)
             link = self._running("subscribe")
             subscribed = await scope_before_error(link.subscribe(spec, sink, timeout=time_left(timeout)))
             return _Listening(subscribed, subscription, self._listening)

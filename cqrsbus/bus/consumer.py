@@ -23,6 +23,8 @@ from cqrsbus.bus.waiting import ArrivalOrder, Reading, Waiting
 from cqrsbus.errors import Code
 from cqrsbus.links.port import Delivery
 
+#: A handler that never waits lets the other tasks of the loop run after so many messages.
+IN_A_ROW: Final = 64
 _CANCELLED: Final = {"reason": "the handler was cancelled"}
 
 #: Handles one delivery in the worker's scope and settles it; raises nothing but cancellation.
@@ -108,12 +110,18 @@ class Consumer:
         self._rouse()
 
     async def _serve(self, scope: HandlerScope) -> None:
+        in_a_row = 0
         # A caller may leave when its work is as good as done; that must not hit the next one.
         while not scope.cancel_scope.cancel_called:
+            if in_a_row == IN_A_ROW:
+                in_a_row = 0
+                await checkpoint()
             taken = self._next()
             if taken is None:
+                in_a_row = 0
                 await self._rest()
                 continue
+            in_a_row += 1
             delivery, reading = taken
             if self._cancellable:
                 delivery.on_cancel = scope.cancel

@@ -17,6 +17,8 @@ OnCancel: TypeAlias = Literal["finish", "cancel"]
 OrderedBy: TypeAlias = str | Callable[[Any], Hashable]
 #: Messages in hand, unless a handler says otherwise, so that the next one is there when a worker is free.
 LEAST_PREFETCH: Final = 64
+#: The same of events that each subscriber hears: nobody else could take what is in hand, and many at a time cost less.
+EVENT_PREFETCH: Final = 1024
 
 
 class HandlerKind(Enum):
@@ -59,8 +61,8 @@ class Handler:
         is_stream: It is an async generator function.
         group: Of all event handlers with the same group, one gets each event; None for each one its own.
         concurrency: How many messages may be handled at the same time.
-        prefetch: How many messages to have in hand at most; None for :data:`LEAST_PREFETCH`, or the concurrency if that
-            is more.
+        prefetch: How many messages to have in hand at most; None for :data:`LEAST_PREFETCH`, or :data:`EVENT_PREFETCH`,
+            or the concurrency if that is more.
         ordered_by: With concurrency, messages of one key are handled one at a time, in order; None for no order.
         on_cancel: What becomes of running work when the caller goes away.
         raises: The exceptions that the caller gets as they are; any other as a RemoteError.
@@ -92,7 +94,10 @@ class Handler:
     @property
     def in_hand(self) -> int:
         """How many messages to have in hand at most."""
-        return max(LEAST_PREFETCH, self.concurrency) if self.prefetch is None else self.prefetch
+        if self.prefetch is not None:
+            return self.prefetch
+        is_shared = self.kind is not HandlerKind.EVENT or self.group is not None
+        return max(LEAST_PREFETCH if is_shared else EVENT_PREFETCH, self.concurrency)
 
     def __str__(self) -> str:
         return f"{self.name} ({self.location})"

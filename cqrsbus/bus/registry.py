@@ -146,8 +146,8 @@ class HandlerGroup:
             group: Of all handlers with the same group, in all instances, one gets each event; None: every one does.
             concurrency: How many events may be handled at the same time; with more than 1 their order is not kept,
                 but for ``ordered_by``.
-            prefetch: How many events this process has in hand at most, waiting or worked on; default: 64, or
-                ``concurrency`` if that is more.
+            prefetch: How many events this process has in hand at most, waiting or worked on; default: 64, without a
+                group 1024, or ``concurrency`` if that is more.
             ordered_by: A field's name, or a function of the message: events of one key stay in order.
 
         Raises:

@@ -12,7 +12,7 @@ from cqrsbus.bus.caller import Caller
 from cqrsbus.bus.codec import JSON, MSGPACK
 from cqrsbus.bus.composer import Composer
 from cqrsbus.bus.context import Context, current_context
-from cqrsbus.bus.handler import LEAST_PREFETCH
+from cqrsbus.bus.handler import EVENT_PREFETCH, LEAST_PREFETCH
 from cqrsbus.errors import InvalidMessageError, InvalidTopicError
 from cqrsbus.links.port import Answer, Outgoing, Sink, SubscriptionSpec
 from cqrsbus.messages import Command, Event, Query
@@ -183,11 +183,12 @@ async def test_an_event_waits_only_where_it_has_to(caller: Caller, link: FakeLin
     assert link.timeout == 7
 
 
-async def test_listening(caller: Caller, link: FakeLink) -> None:
-    subscription = caller.subscribe("e.>", Stored, group="g", timeout=7)
+@pytest.mark.parametrize(("group", "credit"), [("", EVENT_PREFETCH), ("g", LEAST_PREFETCH)])
+async def test_listening(caller: Caller, link: FakeLink, group: str, credit: int) -> None:
+    subscription = caller.subscribe("e.>", Stored, group=group, timeout=7)
     assert link.spec is None
     async with subscription:
-        assert link.spec == SubscriptionSpec(kind="event", pattern="e.>", group="g", credit_messages=LEAST_PREFETCH)
+        assert link.spec == SubscriptionSpec(kind="event", pattern="e.>", group=group, credit_messages=credit)
         assert caller._listening == {subscription}
     assert link.unsubscribed
     assert caller._listening == set()

@@ -2,12 +2,13 @@
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from itertools import pairwise
 
 import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from cqrsbus.bus.consumer import Consumer, Work
+from cqrsbus.bus.consumer import IN_A_ROW, Consumer, Work
 from cqrsbus.bus.waiting import KeyOrder, Reading, Waiting
 from cqrsbus.errors import Code
 from cqrsbus.links.port import Delivery
@@ -75,6 +76,23 @@ async def test_one_at_a_time_in_order() -> None:
             desk.open(each)
         await consumer.wait_idle()
     assert [each.settlement for each in deliveries] == [("done",)] * 5
+
+
+async def test_work_that_never_waits_lets_others_run_now_and_then() -> None:
+    handled, seen = 0, list[int]()
+
+    async def work(delivery: Delivery, *_: object) -> None:
+        nonlocal handled
+        handled += 1
+        delivery.done()
+
+    async with consuming(work) as consumer:
+        for each in several(3 * IN_A_ROW):
+            consumer.accept(each)
+        while not consumer.is_idle:
+            await checkpoint()
+            seen.append(handled)
+    assert max(after - before for before, after in pairwise([0, *seen])) == IN_A_ROW
 
 
 async def test_as_many_at_a_time_as_allowed() -> None:

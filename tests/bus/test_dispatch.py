@@ -12,7 +12,7 @@ from pydantic import BaseModel, field_validator
 from cqrsbus.bus.codec import JSON, MSGPACK
 from cqrsbus.bus.context import Context, get_context
 from cqrsbus.bus.dispatch import Binding, bind
-from cqrsbus.bus.handler import LEAST_PREFETCH, Handler
+from cqrsbus.bus.handler import EVENT_PREFETCH, LEAST_PREFETCH, Handler
 from cqrsbus.bus.registry import HandlerGroup
 from cqrsbus.errors import Code, DeadlineExceededError, InvalidMessageError
 from cqrsbus.links.port import SubscriptionSpec
@@ -320,7 +320,13 @@ class TestSeveralHandlers:
             ("t", "h", 100),
             ("t.*", "g", 1),
         ]
-        assert [each.spec.credit_messages for each in bindings] == [LEAST_PREFETCH] * 3 + [100, LEAST_PREFETCH]
+        assert [each.spec.credit_messages for each in bindings] == [
+            LEAST_PREFETCH,
+            EVENT_PREFETCH,
+            EVENT_PREFETCH,
+            100,
+            LEAST_PREFETCH,
+        ]
 
 
 def test_those_who_share_events_have_as_few_in_hand_as_the_most_modest_allows() -> None:
@@ -352,7 +358,7 @@ def test_what_is_listened_to() -> None:
     assert [each.spec for each in bindings] == [
         SubscriptionSpec(kind="command", pattern="c", credit_messages=64),
         SubscriptionSpec(kind="query", pattern="q", credit_messages=64),
-        SubscriptionSpec(kind="event", pattern="e.>", credit_messages=64),
+        SubscriptionSpec(kind="event", pattern="e.>", credit_messages=1024),
     ]
     assert [(each.concurrency, each.cancellable) for each in bindings] == [(1, True), (64, True), (1, False)]
 

@@ -475,7 +475,8 @@ def test_how_many_messages_are_in_hand(group: HandlerGroup) -> None:
     group.query_handler("a.c", concurrency=100)(on_query)
     group.event_handler("a.d", concurrency=4, prefetch=4)(on_event)
     group.event_handler("a.e")(on_event)
-    assert [handler.in_hand for handler in group.handlers] == [1, 100, 4, 64]
+    group.event_handler("a.e", group="g")(on_event)
+    assert [handler.in_hand for handler in group.handlers] == [1, 100, 4, 1024, 64]
 
 
 class TestOrder:
