@@ -87,12 +87,13 @@ async def test_work_that_never_waits_lets_others_run_now_and_then() -> None:
         delivery.done()
 
     async with consuming(work) as consumer:
-        for each in several(3 * IN_A_ROW):
+        for each in several(6 * IN_A_ROW):
             consumer.accept(each)
         while not consumer.is_idle:
             await checkpoint()
             seen.append(handled)
-    assert max(after - before for before, after in pairwise([0, *seen])) == IN_A_ROW
+    # The order of tasks within a turn of the loop may change from one to the next.
+    assert max(after - before for before, after in pairwise([0, *seen])) <= 2 * IN_A_ROW
 
 
 async def test_as_many_at_a_time_as_allowed() -> None:
