@@ -1,0 +1,28 @@
+"""Which event loop runs here, for the few places where going through anyio costs more than the work itself.
+
+Everything else uses anyio. What is here asks for the loop by what anyio says, not by what is imported or running: trio
+may run as a guest of an asyncio loop.
+"""
+
+import sys
+from typing import TYPE_CHECKING
+
+import anyio
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop  # noqa: TID251  # only its type; see asyncio_loop()
+
+
+def asyncio_loop() -> "AbstractEventLoop | None":
+    """Return the event loop that runs the current task if it is one of asyncio's, uvloop included; else None.
+
+    Raises:
+        anyio.NoEventLoopError: There is no event loop.
+    """
+    cancelled = anyio.get_cancelled_exc_class()
+    # On trio nobody may have imported asyncio, and that would take as long as all of us.
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is None or cancelled is not asyncio.CancelledError:
+        return None
+    loop: AbstractEventLoop = asyncio.get_running_loop()
+    return loop

@@ -1,0 +1,29 @@
+"""A socket's `ByteStream` that the event loop watches from its first wait to its end."""
+
+import socket
+
+from cqrsbus.transports.readable import Readable
+from cqrsbus.transports.socket_stream import SocketStream
+
+
+class WatchedSocketStream(SocketStream):
+    """One connection over a socket, for as many receives as there may be; see :mod:`cqrsbus.transports.readable`.
+
+    Args:
+        sock: A connected stream socket, from now on owned by this object.
+        peer: The other end, for messages.
+    """
+
+    __slots__ = ("_readable",)
+
+    def __init__(self, sock: socket.socket, peer: str) -> None:
+        super().__init__(sock, peer)
+        self._readable = Readable()
+
+    async def _takeable(self) -> None:
+        await self._wait(self._readable.wait)
+
+    def _release(self) -> None:
+        # Before the descriptor is closed, and given to another connection.
+        self._readable.close()
+        super()._release()
