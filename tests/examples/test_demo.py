@@ -16,7 +16,7 @@ from rich.console import Console
 from examples.email import demo
 from examples.email.processes import ROOT
 
-COMMAND = [sys.executable, "-X", "dev", "-m", "examples.email.demo"]
+COMMAND = [sys.executable, "-W", "default", "-m", "examples.email.demo"]
 SERVICES = ["broker", "mailer", "search"]
 TIMEOUT = 30
 

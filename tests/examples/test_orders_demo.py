@@ -12,7 +12,7 @@ import pytest
 
 from examples.email.processes import ROOT
 
-COMMAND = [sys.executable, "-X", "dev", "-m", "examples.orders.demo"]
+COMMAND = [sys.executable, "-W", "default", "-m", "examples.orders.demo"]
 TIMEOUT = 60
 
 

@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[2]
 
 def test_it_prints_what_happens_and_ends() -> None:
     done = subprocess.run(
-        [sys.executable, "-X", "dev", "-W", "error", "examples/quickstart.py"],
+        [sys.executable, "-W", "error", "examples/quickstart.py"],
         cwd=ROOT,
         env={"PYTHONPATH": str(ROOT)},
         capture_output=True,
