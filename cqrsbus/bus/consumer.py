@@ -8,7 +8,9 @@ The rules:
    scope of the worker that is busy for it is cancelled, and the worker is replaced.
 3. What has expired or was cancelled while it waited is never started.
 4. Every delivery is settled exactly once, whatever its handler does.
-5. Which delivery is next is not decided here: see :mod:`cqrsbus.bus.waiting`. No worker rests while one may be started.
+5. Which delivery is next is not decided here: see :mod:`cqrsbus.bus.waiting`.
+6. A worker that takes a delivery rouses others for what else may be started, at most two at a time. So work that waits
+   for something is soon done side by side; and of work that does not, one worker does all while the others rest.
 """
 
 from collections.abc import Awaitable, Callable
@@ -25,6 +27,8 @@ from cqrsbus.links.port import Delivery
 
 #: A handler that never waits lets the other tasks of the loop run after so many messages.
 IN_A_ROW: Final = 64
+#: So many workers are roused before one of them runs.
+AT_ONCE: Final = 2
 _CANCELLED: Final = {"reason": "the handler was cancelled"}
 
 #: Handles one delivery in the worker's scope and settles it; raises nothing but cancellation.
@@ -58,6 +62,8 @@ class Consumer:
         self._waiting: Waiting = ArrivalOrder() if waiting is None else waiting
         self._resting: list[anyio.Event] = []
         self._workers = 0
+        #: Workers that are to run and have not yet.
+        self._roused = 0
         #: Set when all is done, if anybody waits for that.
         self._all_idle: anyio.Event | None = None
 
@@ -87,15 +93,18 @@ class Consumer:
 
     def _rouse(self) -> None:
         """Get a worker for what may be started, if there is something and one is to be had."""
-        if not self._waiting.is_ready:
+        if self._roused >= AT_ONCE or not self._waiting.is_ready:
             return
         if self._resting:
+            self._roused += 1
             self._resting.pop().set()
         elif self._workers < self._concurrency:
+            self._roused += 1
             self._workers += 1
             self._tasks.start_soon(self._run_worker)
 
     async def _run_worker(self) -> None:
+        self._roused -= 1
         scope = HandlerScope(self._tasks)
         try:
             with scope.cancel_scope:
@@ -122,6 +131,7 @@ class Consumer:
                 await self._rest()
                 continue
             in_a_row += 1
+            self._rouse()
             delivery, reading = taken
             if self._cancellable:
                 delivery.on_cancel = scope.cancel
@@ -164,6 +174,8 @@ class Consumer:
         finally:
             if woken in self._resting:
                 self._resting.remove(woken)
+            else:
+                self._roused -= 1
 
     def _note_idle(self) -> None:
         if self._all_idle is not None and self.is_idle:

@@ -8,7 +8,7 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from cqrsbus.bus.consumer import IN_A_ROW, Consumer, Work
+from cqrsbus.bus.consumer import AT_ONCE, IN_A_ROW, Consumer, Work
 from cqrsbus.bus.waiting import KeyOrder, Reading, Waiting
 from cqrsbus.errors import Code
 from cqrsbus.links.port import Delivery
@@ -94,6 +94,20 @@ async def test_work_that_never_waits_lets_others_run_now_and_then() -> None:
             seen.append(handled)
     # The order of tasks within a turn of the loop may change from one to the next.
     assert max(after - before for before, after in pairwise([0, *seen])) <= 2 * IN_A_ROW
+
+
+async def test_work_that_never_waits_is_done_by_few_workers() -> None:
+    async def work(delivery: Delivery, *_: object) -> None:
+        delivery.done()
+
+    deliveries = several(20)
+    async with consuming(work, concurrency=10) as consumer:
+        for each in deliveries:
+            consumer.accept(each)
+        await settled()
+        assert [each.settlement for each in deliveries] == [("done",)] * 20
+        assert consumer.is_idle
+        assert consumer._workers <= 1 + AT_ONCE
 
 
 async def test_as_many_at_a_time_as_allowed() -> None:
