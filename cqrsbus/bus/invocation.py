@@ -49,6 +49,14 @@ class HandlerCall:
                 handler.dependencies, DependencyOverrides() if overrides is None else overrides, self._threads
             )
         self._around = chain(handler.middleware, self._handle) if handler.middleware else None
+        #: How it begins. Most handlers are just called: they pay nothing for what others need.
+        self._begin: _Call = self._call
+        if self._around is not None:
+            self._begin = self._go_through
+        elif self._dependencies is not None:
+            self._begin = self._provide
+        elif handler.is_async:
+            self._begin = handler.call  # type: ignore[assignment]  # is_async says that it is awaitable
         try:
             self._type: MessageType[object] = message_type(handler.message_annotation)
             if handler.kind is HandlerKind.QUERY:
@@ -75,12 +83,13 @@ class HandlerCall:
         # Nothing is awaited here: one more coroutine would cost every message.
         return _run_in(scope, begin, message, context) if self._is_last else _run_within(begin, message, context)
 
-    def _begin(self, message: object, context: Context) -> Awaitable[object]:
-        if self._around is not None:
-            return self._around(Handling(message=message, context=context, handler=self.handler))
-        if self._dependencies is not None:
-            return self._dependencies.run(message, context, partial(self._run_bound, context))
-        return self._call(message, context)
+    def _go_through(self, message: object, context: Context) -> Awaitable[object]:
+        assert self._around is not None
+        return self._around(Handling(message=message, context=context, handler=self.handler))
+
+    def _provide(self, message: object, context: Context) -> Awaitable[object]:
+        assert self._dependencies is not None
+        return self._dependencies.run(message, context, partial(self._run_bound, context))
 
     async def _stream(self, consume: Consume, message: object, context: Context) -> None:
         if self._around is None:
@@ -99,7 +108,7 @@ class HandlerCall:
         if self.handler.is_stream:
             return self._answers(message, context)
         if self._dependencies is not None:
-            return await self._dependencies.run(message, context, partial(self._run_bound, context))
+            return await self._provide(message, context)
         return await _run_within(self._call, message, context)
 
     async def _run_bound(self, context: Context, call: Callable[[], Any]) -> object:
