@@ -3,13 +3,19 @@
 import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from threading import RLock
+from typing import Final
+
+# The interpreter locks each module by itself. Of two threads that import a package and a module of it, in opposite
+# order, it fails one ("deadlock detected by _ModuleLock"), and the order in all that we depend on is not ours.
+_IMPORTING: Final = RLock()
 
 
 def importer(package: str, homes: Mapping[str, str]) -> Callable[[str], object]:
     """Make the ``__getattr__`` of a package.
 
     What it has found it puts into the package, so that it is asked once for each name. Threads may ask at the same
-    time: each module is imported once, and they all put the same there.
+    time: one of them imports, and they all get the same.
 
     Args:
         package: Its name.
@@ -21,7 +27,8 @@ def importer(package: str, homes: Mapping[str, str]) -> Callable[[str], object]:
         home = homes.get(name)
         if home is None:
             raise AttributeError(f"module {package!r} has no attribute {name!r}", name=name, obj=module)
-        found: object = getattr(import_module(home), name)
+        with _IMPORTING:
+            found: object = getattr(import_module(home), name)
         setattr(module, name, found)
         return found
 

@@ -111,6 +111,14 @@ def test_type_checkers_and_the_interpreter_find_each_name_in_the_same_module() -
     assert names_for_type_checkers() == cqrsbus._HOMES
 
 
+def test_no_module_of_ours_uses_the_names_that_are_for_others() -> None:
+    """It would be imported while the package looks for one of them."""
+    for path in Path(cqrsbus.__path__[0]).rglob("*.py"):
+        nodes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)]
+        used = {name.name for node in nodes if node.module == "cqrsbus" for name in node.names}
+        assert not used & cqrsbus._HOMES.keys(), path
+
+
 def test_no_name_is_that_of_a_module() -> None:
     """Importing ``cqrsbus.x`` puts the module into the package as ``x``, whatever was there."""
     assert not {module.name for module in pkgutil.iter_modules(cqrsbus.__path__)} & set(cqrsbus.__all__)
