@@ -79,6 +79,31 @@ def test_a_bus_that_only_calls_needs_no_broker_and_nothing_that_handles() -> Non
     assert imported_along("from cqrsbus import Bus, Command, Event, Query; Bus('web')", *modules) == []
 
 
+ENTERED = """
+import sys, anyio
+from cqrsbus import Bus, Query
+
+class Find(Query[int], topic="find"): ...
+
+bus = Bus("web", "memory:", requires=[Find])
+
+@bus.query_handler()
+async def find(query: Find) -> int: return 1
+
+async def main():
+    before = {*sys.modules}
+    async with bus:
+        await bus.ask(Find())
+    print(*(name for name in {*sys.modules} - before if name.startswith("cqrsbus")))
+
+anyio.run(main)
+"""
+
+
+def test_nothing_of_ours_is_imported_while_the_event_loop_waits() -> None:
+    assert run(ENTERED) == "\n"
+
+
 def test_a_broker_elsewhere_is_no_reason_to_import_one() -> None:
     link = "from cqrsbus.bus.embedded import make_link; make_link({!r}, 'web', 'web-1')"
     assert imported_along(link.format("tcp://127.0.0.1:9100"), "cqrsbus.broker", "cqrsbus.routing.router") == []

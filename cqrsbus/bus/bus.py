@@ -6,7 +6,7 @@ The rules:
    all; leaving finishes what has been started and disconnects.
 2. Handlers are declared before that; while the bus is running there is ``subscribe``.
 3. Handlers are told apart from calls: see :mod:`cqrsbus.bus.registry` and :mod:`cqrsbus.bus.caller`.
-4. What only some buses need is imported when one does: what handles messages, compares contracts, or blocks.
+4. What only some buses need is imported when it is clear that one does, and not as late as on the event loop.
 """
 
 import os
@@ -15,6 +15,7 @@ import secrets
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, AsyncExitStack, closing, contextmanager
 from dataclasses import replace
+from importlib import import_module
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -26,7 +27,7 @@ from cqrsbus.bus.caller import Caller
 from cqrsbus.bus.codec import codec_named
 from cqrsbus.bus.composer import Composer, new_instance_name
 from cqrsbus.bus.depends import DependencyOverrides
-from cqrsbus.bus.embedded import make_link
+from cqrsbus.bus.embedded import make_link, prepare
 from cqrsbus.bus.handler import Handler
 from cqrsbus.bus.registry import HandlerGroup, M
 from cqrsbus.bus.requirements import MODES, CheckMode, MessageClass, check_requires, check_version
@@ -101,12 +102,15 @@ class Bus(HandlerGroup, Caller):
         self.name = name or f"anonymous-{secrets.token_hex(4)}"
         self.instance = new_instance_name()
         self._url = url
+        prepare(self.url)
         self._codec = codec_named(codec)
         self._connect_timeout = connect_timeout
         self._drain_timeout = drain_timeout
         self._send_tracebacks = send_tracebacks
         self._version = check_version(version)
         self._requires = check_requires(requires)
+        if self._requires:
+            import_module("cqrsbus.bus.checking")
         # None where a test looks by itself, when every bus is there.
         self._check_mode: CheckMode | None = check
         self._warn_blocking = warn_blocking
@@ -130,6 +134,7 @@ class Bus(HandlerGroup, Caller):
         if self._link is not None:
             raise RuntimeError("the bus is running: its broker cannot be changed")
         self._url = url
+        prepare(url)
 
     @property
     def status(self) -> LinkStatus:
@@ -180,7 +185,7 @@ class Bus(HandlerGroup, Caller):
             self._link = link = self._make_link(self.url, self.name, self.instance)
             tasks = await stack.enter_async_context(Background())
             if self.handlers and self._warn_blocking is not None:
-                from cqrsbus.bus.watchdog import Watchdog
+                from cqrsbus.bus.handling import Watchdog
 
                 watchdog = stack.enter_context(Watchdog(self.handlers, self._warn_blocking))
                 tasks.start_soon(watchdog.turn)
@@ -274,7 +279,7 @@ class Bus(HandlerGroup, Caller):
     def _bindings(self) -> "list[Binding]":
         if not self.handlers:
             return []
-        from cqrsbus.bus.dispatch import bind
+        from cqrsbus.bus.handling import bind
 
         return bind(
             self._surrounded(),
@@ -286,7 +291,7 @@ class Bus(HandlerGroup, Caller):
 
     @staticmethod
     def _consumer(binding: "Binding", tasks: TaskGroup) -> "Consumer":
-        from cqrsbus.bus.consumer import Consumer
+        from cqrsbus.bus.handling import Consumer
 
         return Consumer(
             binding.work,

@@ -4,6 +4,7 @@ The broker is imported where a bus has it in its own process: the client of anot
 """
 
 from collections.abc import Awaitable, Callable
+from importlib import import_module
 from typing import TypeAlias
 
 from cqrsbus.links.broker_link import BrokerLink
@@ -13,6 +14,13 @@ from cqrsbus.links.socket_channel import open_channel
 from cqrsbus.transports import parse_url
 
 OpenChannel: TypeAlias = Callable[[], Awaitable[Channel]]
+
+
+def prepare(url: str) -> None:
+    """Import what :func:`make_link` needs for a URL, while no event loop waits for it."""
+    if url.startswith("memory:"):
+        for module in ("cqrsbus.broker.embedded", "cqrsbus.links.local_channel"):
+            import_module(module)
 
 
 def make_link(

@@ -224,7 +224,7 @@ class HandlerGroup:
         _check_prefetch(options["prefetch"], options["concurrency"])
 
         def declare(function: F) -> F:
-            from cqrsbus.bus.signature import analyse  # for buses that have handlers
+            from cqrsbus.bus.handling import analyse
 
             signature = analyse(function, kind)
             handler = Handler(
