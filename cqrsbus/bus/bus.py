@@ -164,6 +164,7 @@ class Bus(HandlerGroup, Caller):
             DeadlineExceededError: The broker did not answer in time.
             ConnectionLostError: The connection was lost meanwhile.
         """
+        # Of a bus that requires nothing, nobody knew before that it would be needed.
         from cqrsbus.bus.checking import look
 
         return await look(self._running("check"), self._manifest, self.handlers, timeout=time_left(timeout))
