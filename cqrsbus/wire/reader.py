@@ -17,9 +17,8 @@ from cqrsbus.wire.frames import HEAD, HEAD_SIZE, KNOWN_FLAGS, LENGTH_SIZE, MIN_L
 SMALL_PORTION = 4096
 #: From this size a portion is not kept for the sake of a few bytes at its end.
 LARGE_PORTION = 65536
-#: The most to ask for at once: for the rest of one frame, and for several frames of the same size.
-LONGEST_READ = 1024 * 1024
-BATCH_READ = 256 * 1024
+#: The most to ask for at once. More saves few system calls, and what is then allocated and freed each time costs more.
+LONGEST_READ = 256 * 1024
 _FRAMES_PER_READ = 4
 #: Where the head says how long the stamp is: behind length, kind and flags.
 _STAMP_SIZE_AT = 6
@@ -61,8 +60,7 @@ class FrameReader:
     @property
     def wanted(self) -> int:
         """How many bytes are worth asking for at once: only a large frame makes it many."""
-        missing = self._missing
-        return min(max(missing, min(missing + _FRAMES_PER_READ * self._length, BATCH_READ)), LONGEST_READ)
+        return min(self._missing + _FRAMES_PER_READ * self._length, LONGEST_READ)
 
     @property
     def at_boundary(self) -> bool:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cqrsbus.errors import Code, ProtocolError
 from cqrsbus.wire.frames import HEAD, KNOWN_FLAGS, MIN_LENGTH, Frame, Kind
-from cqrsbus.wire.reader import BATCH_READ, LARGE_PORTION, LONGEST_READ, SMALL_PORTION, FrameReader
+from cqrsbus.wire.reader import LARGE_PORTION, LONGEST_READ, SMALL_PORTION, FrameReader
 from tests.wire.strategies import frames, portions
 
 
@@ -96,18 +96,19 @@ class TestWanted:
         read_all(reader, [before])
         assert 0 < reader.wanted <= 4
 
-    def test_it_is_the_rest_of_a_large_frame_and_never_more_than_a_longest_read(self) -> None:
-        reader, size = FrameReader(max_frame=1 << 24, max_header=10), 3 * LONGEST_READ
-        wire = Frame(Kind.PUBLISH, tail=bytes(size)).encode()
-        for there, wanted in [(50, LONGEST_READ), (2 * LONGEST_READ, None), (size - BATCH_READ, None)]:
+    def test_of_a_large_frame_it_is_a_longest_read_to_its_end(self) -> None:
+        wire = Frame(Kind.PUBLISH, tail=bytes(3 * LONGEST_READ)).encode()
+        for there in (50, LONGEST_READ, len(wire) - 1):
             reader = FrameReader(max_frame=1 << 24, max_header=10)
             assert read_all(reader, [wire[:there]]) == []
-            assert reader.wanted == (wanted or min(LONGEST_READ, len(wire) - there))
+            assert reader.wanted == LONGEST_READ
+            assert read_all(reader, [wire[there:]]) != []
+            assert reader.wanted <= 4
 
-    def test_of_frames_that_are_not_that_large_it_is_several(self) -> None:
+    def test_of_a_smaller_frame_it_is_its_rest_and_a_few_like_it(self) -> None:
         reader, wire = FrameReader(max_frame=1 << 24, max_header=10), Frame(Kind.PUBLISH, tail=bytes(40_000)).encode()
         assert read_all(reader, [wire[:30]]) == []
-        assert 3 * len(wire) < reader.wanted <= BATCH_READ
+        assert 4 * len(wire) < reader.wanted < 5 * len(wire)
 
     def test_a_length_that_is_not_allowed_is_not_asked_for(self) -> None:
         reader = FrameReader(max_frame=LIMIT, max_header=10)
