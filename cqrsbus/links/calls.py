@@ -17,6 +17,7 @@ from itertools import count
 from typing import TypeVar
 
 import anyio
+from anyio.lowlevel import checkpoint
 
 from cqrsbus.alarm import Alarm
 from cqrsbus.errors import (
@@ -26,6 +27,7 @@ from cqrsbus.errors import (
     DeliveryUnknownError,
 )
 from cqrsbus.routing.deadlines import DeadlineHeap
+from cqrsbus.waiter import MakeWaiter, Waiter, waiters
 from cqrsbus.wire.failures import error_in
 from cqrsbus.wire.frames import Flag, Frame, Kind
 
@@ -85,42 +87,59 @@ class OpenCall(ABC):
 
 
 class Call(OpenCall):
-    """One call that waits for one answer."""
+    """One call that waits for one answer.
 
-    __slots__ = ("_done", "_error", "_frame")
+    Args:
+        id: See :class:`OpenCall`.
+        verb: See :class:`OpenCall`.
+        topic: See :class:`OpenCall`.
+        timeout: See :class:`OpenCall`.
+        make_waiter: Makes what its one task waits with.
+    """
 
-    def __init__(self, id: int, verb: Verb, topic: str, timeout: float | None) -> None:
+    __slots__ = ("_error", "_frame", "_make_waiter", "_waiter")
+
+    def __init__(self, id: int, verb: Verb, topic: str, timeout: float | None, make_waiter: MakeWaiter) -> None:
         super().__init__(id, verb, topic, timeout)
         self._frame: Frame | None = None
         self._error: BusError | None = None
-        self._done = anyio.Event()
+        self._make_waiter = make_waiter
+        self._waiter: Waiter | None = None
 
     @property
     def is_done(self) -> bool:
         """See :attr:`OpenCall.is_done`."""
-        return self._done.is_set()
+        return self._frame is not None or self._error is not None
 
     def answer(self, frame: Frame) -> None:
         """See :meth:`OpenCall.answer`; it is the end."""
-        if frame.kind == Kind.REPLY and frame.flags & Flag.FAILED:
+        if frame.flags & Flag.FAILED and frame.kind == Kind.REPLY:
             self.fail(error_in(frame, topic=self.topic))
-        elif not self.is_done:
+        elif self._frame is None and self._error is None:
             self._frame = frame
-            self._done.set()
+            self._wake()
 
     def fail(self, error: BusError) -> None:
         """See :meth:`OpenCall.fail`."""
         if not self.is_done:
             self._error = error
-            self._done.set()
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None:
+            self._waiter.wake()
 
     async def result(self) -> Frame:
-        """Wait for its end.
+        """Wait for its end; for one task.
 
         Raises:
             BusError: What it was failed with.
         """
-        await self._done.wait()
+        if self.is_done:
+            await checkpoint()
+        else:
+            self._waiter = self._make_waiter()
+            await self._waiter.wait()
         if self._error is not None:
             raise self._error
         assert self._frame is not None
@@ -138,6 +157,7 @@ class OpenCalls:
         self._numbers = count(1)
         self._deadlines: DeadlineHeap[OpenCall] = DeadlineHeap()
         self._alarm = Alarm()
+        self._make_waiter: MakeWaiter | None = None
         self._waiting: deque[anyio.Event] = deque()
         #: Places of those who have been woken and have not run yet: nobody else may take them.
         self._promised: set[anyio.Event] = set()
@@ -180,7 +200,12 @@ class OpenCalls:
 
     def open(self, verb: Verb, topic: str, *, timeout: float | None, deadline: float) -> Call:
         """Begin a call that has one answer; see :meth:`begin`."""
-        return self.begin(Call, verb, topic, timeout=timeout, deadline=deadline)
+        if self._make_waiter is None:
+            # Only now is it sure that a loop runs, and which.
+            self._make_waiter = waiters()
+        call = Call(next(self._numbers), verb, topic, timeout, self._make_waiter)
+        self._begin(call, deadline)
+        return call
 
     def begin(
         self,
@@ -201,11 +226,14 @@ class OpenCalls:
             deadline: When it fails, on anyio's clock; infinity for never.
         """
         call = make(next(self._numbers), verb, topic, timeout)
+        self._begin(call, deadline)
+        return call
+
+    def _begin(self, call: OpenCall, deadline: float) -> None:
         self._calls[call.id] = call
         if deadline != math.inf:
             self._deadlines.set(call, deadline)
             self._alarm.bring_forward(deadline)
-        return call
 
     def close(self, call: OpenCall) -> None:
         """A call is over: its caller has the result, or has left."""
