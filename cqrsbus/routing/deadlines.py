@@ -29,14 +29,12 @@ class DeadlineHeap(Generic[T]):
     def __contains__(self, key: T) -> bool:
         return key in self._deadlines
 
-    def set(self, key: T, deadline: float) -> bool:
-        """Set or move a key's deadline; returns whether it is now the earliest of all."""
+    def set(self, key: T, deadline: float) -> None:
+        """Set or move a key's deadline."""
         self._deadlines[key] = deadline
         heapq.heappush(self._heap, (deadline, next(self._ties), key))
         if len(self._heap) > 2 * len(self._deadlines) + SLACK:
             self._rebuild()
-        self._drop_stale()
-        return self._heap[0][2] is key
 
     def discard(self, key: T) -> None:
         """Forget a key; it need not be there."""
