@@ -1,10 +1,11 @@
 """How the answers to a query are read."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 from cqrsbus.bus.codec import codec_for
-from cqrsbus.bus.types import message_type
+from cqrsbus.bus.types import MessageType, message_type
 from cqrsbus.errors import InvalidMessageError
 from cqrsbus.links.port import Answer
 from cqrsbus.messages import answer_type
@@ -23,7 +24,9 @@ def reader(topic: str, message: object, returns: object) -> Read:
     Raises:
         InvalidMessageError: The type cannot be carried.
     """
-    into = message_type(_annotation(message) if returns is ... else returns)
+    # Every class can be looked up by; one type checker takes its instances for what is asked here.
+    query: Any = type(message)
+    into = _declared(query) if returns is ... else message_type(returns)
 
     def read(answer: Answer) -> Any:
         try:
@@ -35,6 +38,7 @@ def reader(topic: str, message: object, returns: object) -> Read:
     return read
 
 
-def _annotation(message: object) -> object:
-    answer: object = answer_type(type(message))
-    return Any if answer is None else answer
+@lru_cache(maxsize=1024)
+def _declared(query: type) -> MessageType[Any]:
+    answer: Any = answer_type(query)
+    return message_type(Any if answer is None else answer)
