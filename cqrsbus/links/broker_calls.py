@@ -9,6 +9,7 @@ The rules:
 """
 
 import math
+from typing import Final
 
 import anyio
 from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
@@ -28,6 +29,9 @@ from cqrsbus.wire.header import decode_header, encode_header
 GRACE = 0.5
 #: How many events may be put before other tasks get a turn.
 EVENTS_PER_TURN = 64
+# Plain numbers: looking up a member of an enum costs more than using it.
+_ASK: Final = Kind.ASK.value
+_SEND: Final = Kind.SEND.value
 
 
 class BrokerCalls:
@@ -50,12 +54,12 @@ class BrokerCalls:
 
     async def send(self, message: Outgoing, *, timeout: float | None, wait: bool) -> None:
         """See :meth:`Link.send`."""
-        frame = _frame(Kind.SEND, message, flags=Flag.WAIT if wait else Flag.NONE)
+        frame = _frame(_SEND, message, flags=Flag.WAIT if wait else Flag.NONE)
         await self._call(Verb.SEND, frame, message.topic, timeout)
 
     async def ask(self, message: Outgoing, *, timeout: float | None) -> Answer:
         """See :meth:`Link.ask`."""
-        reply = await self._call(Verb.ASK, _frame(Kind.ASK, message), message.topic, timeout)
+        reply = await self._call(Verb.ASK, _frame(_ASK, message), message.topic, timeout)
         if not reply.header_size:
             return Answer(DEFAULT_CONTENT_TYPE, reply.tail)
         content_type = decode_header(reply.header).get("ct", DEFAULT_CONTENT_TYPE)
@@ -63,10 +67,10 @@ class BrokerCalls:
 
     async def stream(self, message: Outgoing, terms: StreamTerms) -> BrokerReplies:
         """See :meth:`Link.stream`."""
-        frame, lasts_until = _frame(Kind.ASK, message, flags=Flag.STREAM), deadline_of(terms.lasts)
+        frame, lasts_until = _frame(_ASK, message, flags=Flag.STREAM), deadline_of(terms.lasts)
         begins_by = min(deadline_of(terms.timeout), lasts_until)
         channel = await self._room_to_call(frame, message.topic, begins_by)
-        _set_ttl(frame, lasts_until)
+        _set_ttl(frame, lasts_until, anyio.current_time())
         # Of the time to begin in, the broker knows nothing.
         limit = begins_by + GRACE if begins_by == lasts_until else begins_by
         call = self._calls.begin(RepliesCall, Verb.ASK, message.topic, timeout=terms.timeout, deadline=limit)
@@ -75,9 +79,9 @@ class BrokerCalls:
 
     async def gather(self, message: Outgoing, *, timeout: float | None) -> BrokerReplies:
         """See :meth:`Link.gather`."""
-        frame, deadline = _frame(Kind.ASK, message, flags=Flag.EVERY), deadline_of(timeout)
+        frame, deadline = _frame(_ASK, message, flags=Flag.EVERY), deadline_of(timeout)
         channel = await self._room_to_call(frame, message.topic, deadline)
-        _set_ttl(frame, deadline)
+        _set_ttl(frame, deadline, anyio.current_time())
         call = self._calls.begin(RepliesCall, Verb.ASK, message.topic, timeout=timeout, deadline=deadline + GRACE)
         call.lasts_until = deadline + GRACE
         return self._put_for_several(frame, call, channel)
@@ -127,9 +131,15 @@ class BrokerCalls:
         channel.publish(topic.encode(), header, body)
 
     async def _call(self, verb: Verb, frame: Frame, topic: str, timeout: float | None) -> Frame:
-        deadline = deadline_of(timeout)
-        channel = await self._room_to_call(frame, topic, deadline)
-        _set_ttl(frame, deadline)
+        await checkpoint_if_cancelled()
+        now, channel = anyio.current_time(), self._line.channel
+        deadline = math.inf if timeout is None else now + timeout
+        if channel is None or self._calls.is_full or not channel.has_room or deadline <= now:
+            channel = await self._room_to_call(frame, topic, deadline)
+            now = anyio.current_time()
+        else:
+            self._check_size(frame.size, frame.header_size, channel, topic)
+        _set_ttl(frame, deadline, now)
         call = self._calls.open(verb, topic, timeout=timeout, deadline=deadline + GRACE)
         frame.id = call.id
         return await self._answer(call, frame, channel)
@@ -150,14 +160,17 @@ class BrokerCalls:
         return channel
 
     async def _answer(self, call: Call, frame: Frame, channel: Channel) -> Frame:
-        channel.put(frame)
         if len(self._calls) == 1:
-            channel.flush()
+            channel.put_now(frame)
+        else:
+            channel.put(frame)
         try:
             return await call.result()
-        finally:
+        except BaseException:
             if not call.is_done:
                 channel.put(Frame(Kind.CANCEL, id=call.id))
+            raise
+        finally:
             self._calls.close(call)
 
     async def _wait_to_call(self, topic: str, deadline: float) -> Channel:
@@ -197,11 +210,12 @@ class BrokerCalls:
             )
 
 
-def _frame(kind: Kind, message: Outgoing, *, flags: int = Flag.NONE) -> Frame:
+def _frame(kind: int, message: Outgoing, *, flags: int = Flag.NONE) -> Frame:
+    topic = message.topic.encode()
     header = encode_envelope(message.envelope)
     if len(header) > MAX_U16:
         raise PayloadTooLargeError(f"its headers have {len(header)} bytes", topic=message.topic)
-    return Frame.of(kind, flags=flags, topic=message.topic.encode(), header=header, body=message.body)
+    return Frame(kind, flags, tail=topic + header + message.body, topic_size=len(topic), header_size=len(header))
 
 
 def deadline_of(timeout: float | None) -> float:
@@ -209,6 +223,6 @@ def deadline_of(timeout: float | None) -> float:
     return math.inf if timeout is None else anyio.current_time() + timeout
 
 
-def _set_ttl(frame: Frame, deadline: float) -> None:
+def _set_ttl(frame: Frame, deadline: float, now: float) -> None:
     if deadline != math.inf:
-        frame.ttl = min(MAX_U32, max(1, int((deadline - anyio.current_time()) * 1000)))
+        frame.ttl = min(MAX_U32, max(1, int((deadline - now) * 1000)))

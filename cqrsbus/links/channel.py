@@ -82,8 +82,8 @@ class Channel(Protocol):
         """
         ...
 
-    def flush(self) -> None:
-        """Send what is buffered now, not with all that is put until the next turn of the event loop.
+    def put_now(self, frame: Frame) -> None:
+        """Send a frame and what is buffered now, not with all that is put until the next turn of the event loop.
 
         For who is about to wait for the answer and knows of nobody else: it saves a switch of tasks.
         """

@@ -90,8 +90,9 @@ class LocalChannel:
         """See :meth:`Channel.publish`."""
         self.put(Frame.of(Kind.PUBLISH, topic=topic, header=header, body=body))
 
-    def flush(self) -> None:
-        """See :meth:`Channel.flush`; there is no buffer."""
+    def put_now(self, frame: Frame) -> None:
+        """See :meth:`Channel.put_now`; there is no buffer."""
+        self.put(frame)
 
     @property
     def has_room(self) -> bool:

@@ -1,7 +1,7 @@
 """Our side of a subscription, and the deliveries that came through it."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import anyio
 
@@ -18,6 +18,9 @@ from cqrsbus.wire.stamp import sender_of
 MAX_UNRETURNED_BYTES = 2 * 1024 * 1024
 #: What a SUBSCRIBE frame has at most beside its body: its head, the longest topic, and a group's name.
 _OTHERS = 1024
+# Plain numbers: looking up a member of an enum costs more than using it.
+_ACK: Final = Kind.ACK.value
+_REPLY: Final = Kind.REPLY.value
 
 
 class LocalSubscription:
@@ -170,8 +173,10 @@ class BrokerDelivery:
     def reply(self, content_type: str, body: bytes) -> None:
         """See :meth:`Delivery.reply`."""
         if self._frame.flags & Flag.NEEDS_REPLY:
-            header = {} if content_type == DEFAULT_CONTENT_TYPE else {"ct": content_type}
-            reply = Frame.of(Kind.REPLY, id=self._frame.id, header=encode_header(header), body=body)
+            if content_type == DEFAULT_CONTENT_TYPE:
+                reply = Frame(_REPLY, id=self._frame.id, tail=body)
+            else:
+                reply = Frame.of(_REPLY, id=self._frame.id, header=encode_header({"ct": content_type}), body=body)
             most = self._channel.terms.max_frame
             if reply.size > most:
                 reason = f"the answer has {reply.size} bytes with its head; the broker takes {most}"
@@ -179,7 +184,7 @@ class BrokerDelivery:
             else:
                 self._settle(reply)
         else:
-            self._settle(Frame(Kind.ACK, id=self._frame.id))
+            self._settle(Frame(_ACK, id=self._frame.id))
 
     @property
     def wants_answer(self) -> bool:
@@ -233,10 +238,11 @@ class BrokerDelivery:
         self._settled = True
         self.on_cancel = None
         self._open.pop(self._frame.id, None)
-        self._channel.put(settlement)
-        if not self._open:
+        if self._open:
+            self._channel.put(settlement)
+        else:
             # Nothing else is in hand that could go with it.
-            self._channel.flush()
+            self._channel.put_now(settlement)
 
 
 class _StreamCredit:

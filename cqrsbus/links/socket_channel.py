@@ -65,8 +65,9 @@ class SocketChannel:
         self._framed.put_event(topic, header, body)
         self._framed.flush_soon()
 
-    def flush(self) -> None:
-        """See :meth:`Channel.flush`."""
+    def put_now(self, frame: Frame) -> None:
+        """See :meth:`Channel.put_now`; the writer is not woken for what is sent already."""
+        self._framed.put(frame)
         self._framed.flush_nowait()
 
     @property

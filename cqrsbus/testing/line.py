@@ -131,9 +131,9 @@ class TappedChannel:
         """See :meth:`Channel.publish`."""
         self.put(Frame.of(Kind.PUBLISH, topic=topic, header=header, body=body))
 
-    def flush(self) -> None:
-        """See :meth:`Channel.flush`."""
-        self._channel.flush()
+    def put_now(self, frame: Frame) -> None:
+        """See :meth:`Channel.put_now`."""
+        self.put(frame)
 
     async def receive(self) -> list[Frame] | None:
         """See :meth:`Channel.receive`."""

@@ -56,7 +56,8 @@ class FakeChannel:
     def publish(self, topic: bytes, header: bytes, body: bytes) -> None:
         self.put(Frame.of(Kind.PUBLISH, topic=topic, header=header, body=body))
 
-    def flush(self) -> None: ...
+    def put_now(self, frame: Frame) -> None:
+        self.put(frame)
 
     async def wait_room(self) -> None:
         raise NotImplementedError

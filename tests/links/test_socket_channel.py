@@ -115,3 +115,25 @@ async def test_nobody_listens() -> None:
             await open_channel(url, "service", "instance")
         with pytest.raises(ConnectError, match=r"within 0\.2 s: .*refused"):
             await Bus("asker", url, connect_timeout=0.2).__aenter__()
+
+
+async def test_what_is_put_now_is_sent_with_what_is_buffered_and_without_the_writer() -> None:
+    received, gone = list[tuple[int, int]](), anyio.Event()
+
+    async def read_two(stream: ByteStream) -> None:
+        broker = FakeBroker(stream)
+        await broker.greet()
+        for _ in range(2):
+            frame = await broker.frame()
+            received.append((frame.kind, frame.id))
+        gone.set()
+
+    with anyio.fail_after(5):
+        async with serving(read_two) as url:
+            channel = await open_channel(url, "service", "instance")
+            # Nobody runs the channel's writer.
+            channel.put(Frame(Kind.PING, id=1))
+            channel.put_now(Frame(Kind.PING, id=2))
+            await gone.wait()
+            channel.close()
+    assert received == [(Kind.PING, 1), (Kind.PING, 2)]
