@@ -14,6 +14,7 @@ Where the loop is none of asyncio's, or cannot watch sockets, anyio does it.
 
 import socket
 import sys
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
 import anyio
@@ -43,19 +44,18 @@ class Readable:
         """Whether the loop watches the socket."""
         return self._fd >= 0
 
-    async def wait(self, sock: socket.socket) -> None:
-        """Wait until a non-blocking socket, always the same, is readable or :meth:`close` is called."""
+    def wait(self, sock: socket.socket) -> Awaitable[None]:
+        """Return what ends when a non-blocking socket, always the same, is readable or :meth:`close` is called.
+
+        It is to be awaited at once, and once.
+        """
         if not self._chosen:
             self._choose()
         loop = self._loop
         if loop is None or (self._fd < 0 and not self._register(loop, sock)):
-            await anyio.wait_readable(sock)
-            return
-        self._waiter = loop.create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
+            return anyio.wait_readable(sock)
+        waiter = self._waiter = loop.create_future()
+        return waiter
 
     def close(self) -> None:
         """Take the registration out and wake who waits; the socket is not closed."""

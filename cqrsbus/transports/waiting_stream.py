@@ -103,9 +103,11 @@ class WaitingStream(ABC):
             raise anyio.BusyResourceError("receiving from")
         self._receiving = True
         try:
-            await self._receive_pace.step()
             if self._emptied and not self._closed:
+                # A checkpoint itself: to look for a cancellation first would be to do it twice.
                 await self._wait_takeable()
+            else:
+                await self._receive_pace.step()
             while (chunk := self._taken(max_bytes)) is None:
                 await self._wait_takeable()
             return chunk

@@ -21,7 +21,13 @@ class WatchedSocketStream(SocketStream):
         self._readable = Readable()
 
     async def _takeable(self) -> None:
-        await self._wait(self._readable.wait)
+        self._waiting += 1
+        try:
+            await self._readable.wait(self._sock)
+        finally:
+            self._waiting -= 1
+            if self._closed and not self._waiting:
+                self._sock.close()
 
     def _release(self) -> None:
         # Before the descriptor is closed, and given to another connection.

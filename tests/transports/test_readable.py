@@ -90,7 +90,7 @@ async def test_the_next_wait_after_a_cancelled_one_finds_what_came(pair: Pair) -
     readable = Readable()
     with anyio.fail_after(5):
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(readable.wait, ours)
+            tasks.start_soon(_wait, readable, ours)
             await anyio.wait_all_tasks_blocked()
             # Both at the same time: which the task sees is up to the event loop.
             theirs.send(b"x")
@@ -150,6 +150,10 @@ async def test_a_loop_that_cannot_watch_sockets_is_helped_by_anyio(pair: Pair, m
             assert await receive_when_readable(readable, ours) == text
     assert not readable.is_registered
     readable.close()
+
+
+async def _wait(readable: Readable, sock: socket.socket) -> None:
+    await readable.wait(sock)
 
 
 def _refuse(*_: object) -> None:
