@@ -28,14 +28,18 @@ def time_left(timeout: float | None, deadline: float | None = None) -> float | N
     Returns:
         Seconds, at least 0; None for no limit.
     """
-    now = anyio.current_time()
-    left = min(math.inf if timeout is None else timeout, anyio.current_effective_deadline() - now)
-    if deadline is not None:
-        left = min(left, deadline - now)
+    until = anyio.current_effective_deadline()
+    if deadline is not None and deadline < until:
+        until = deadline
     inherited = deadline_here()
-    if inherited is not None:
-        left = min(left, inherited - now)
-    return None if left == math.inf else max(0.0, left)
+    if inherited is not None and inherited < until:
+        until = inherited
+    # Most calls are under no deadline but their own, and need not know the time.
+    if until != math.inf:
+        left = until - anyio.current_time()
+        if timeout is None or left < timeout:
+            timeout = left
+    return None if timeout is None or timeout == math.inf else max(0.0, timeout)
 
 
 async def scope_first() -> None:
