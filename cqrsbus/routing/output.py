@@ -1,5 +1,7 @@
 """What the router decided, to be carried out in order."""
 
+from typing import Final
+
 from cqrsbus.errors import BusError, Code
 from cqrsbus.routing.job import Delivery
 from cqrsbus.routing.peer import Peer
@@ -9,6 +11,8 @@ from cqrsbus.wire.header import encode_header
 
 #: A peer's number and a frame to send to it. After an ERROR frame its connection is to be closed.
 Emission = tuple[int, Frame]
+# A plain number: looking up a member of an enum costs more than using it.
+_REPLY: Final = Kind.REPLY.value
 
 
 class Output:
@@ -25,9 +29,8 @@ class Output:
 
     def answer(self, peer: Peer, request_id: int, reply: Frame, stamp: bytes) -> None:
         """Forward a handler's reply to the one who asked, under the number that one gave."""
-        answer = Frame(Kind.REPLY, flags=reply.flags, detail=reply.detail, id=request_id, stamp=stamp)
-        answer.tail, answer.header_size = reply.tail, reply.header_size
-        self.emit(peer, answer)
+        answer = Frame(_REPLY, reply.flags, reply.detail, 0, request_id, 0, stamp, reply.tail, 0, reply.header_size)
+        self._emissions.append((peer.number, answer))
 
     def pay(self, delivery: Delivery, items: int, size: int) -> None:
         """Tell a handler that its stream may go on."""
