@@ -15,14 +15,14 @@ import re
 from collections import deque
 from collections.abc import Mapping
 from json import JSONEncoder
-from typing import Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import msgpack
 from pydantic import BaseModel
-from pydantic_core import PydanticSerializationError
+from pydantic_core import PydanticSerializationError, to_json
 
 from cqrsbus.bus.bounds import check_declared_lengths
-from cqrsbus.bus.plain import fields, in_json, in_msgpack, plain, serialization_reason, text_keys
+from cqrsbus.bus.plain import fields, in_json, in_msgpack, json_ready, plain, serialization_reason, text_keys
 from cqrsbus.bus.types import MessageType, message_type
 from cqrsbus.errors import InvalidMessageError
 
@@ -32,6 +32,8 @@ T = TypeVar("T")
 _KEPT_BUFFER: Final = 1 << 20
 #: So many packers wait for the next message; when more threads encode at once, the rest make their own.
 _KEPT_PACKERS: Final = 4
+#: So many classes are known at once.
+_KEPT_CLASSES: Final = 1_024
 
 
 class Codec(Protocol):
@@ -64,6 +66,19 @@ class Codec(Protocol):
         ...
 
 
+class _Models(dict[type, MessageType[Any] | None]):
+    """The classes that were sent, each compiled if it is a model."""
+
+    def __missing__(self, cls: type) -> MessageType[Any] | None:
+        if len(self) >= _KEPT_CLASSES:
+            self.clear()
+        found = self[cls] = message_type(cls) if issubclass(cls, BaseModel) else None
+        return found
+
+
+_MODELS: Final = _Models()
+
+
 class _MsgpackCodec:
     name: str = "msgpack"
     content_type: str = "application/msgpack"
@@ -74,20 +89,16 @@ class _MsgpackCodec:
 
     def encode(self, value: object) -> bytes:
         try:
-            tree = (
-                fields(value, message_type(type(value))) if isinstance(value, BaseModel) else plain(value, json=False)
-            )
-            return self._pack(tree)
+            declared = _MODELS[type(value)]
+            tree = plain(value, json=False) if declared is None else fields(value, declared)
+            try:
+                packer = self._idle.pop()
+            except IndexError:
+                packer = msgpack.Packer(default=in_msgpack, autoreset=True)
+            # One that failed keeps what it had written, and is not used again.
+            body: bytes = packer.pack(tree)
         except (ValueError, TypeError, OverflowError, RecursionError) as error:
             raise InvalidMessageError(f"{type(value).__name__} cannot be written as msgpack: {error}") from None
-
-    def _pack(self, tree: object) -> bytes:
-        try:
-            packer = self._idle.pop()
-        except IndexError:
-            packer = msgpack.Packer(default=in_msgpack, autoreset=True)
-        # One that failed keeps what it had written, and is not used again.
-        body: bytes = packer.pack(tree)
         if len(body) <= _KEPT_BUFFER:
             self._idle.append(packer)
         return body
@@ -110,19 +121,20 @@ class _JsonCodec:
 
     def encode(self, value: object) -> bytes:
         try:
-            return self._encode_model(value) if isinstance(value, BaseModel) else self._dump(plain(value, json=True))
+            declared = _MODELS[type(value)]
+            return self._dump(plain(value, json=True)) if declared is None else self._encode_model(value, declared)
         except (ValueError, TypeError, OverflowError, RecursionError) as error:
             raise InvalidMessageError(f"{type(value).__name__} cannot be written as JSON: {error}") from None
 
-    def _encode_model(self, value: BaseModel) -> bytes:
-        declared = message_type(type(value))
-        declared.require_json()
-        if not declared.facts.json_keeps_all:
-            return self._dump(fields(value, declared))
+    def _encode_model(self, value: object, declared: MessageType[Any]) -> bytes:
+        facts = declared.facts
+        if facts.json_flaw:
+            declared.require_json()
+        if not facts.json_keeps_all:
+            tree = fields(value, declared)
+            return to_json(tree) if facts.json_as_python and json_ready(tree) else self._dump(tree)
         try:
-            return declared.adapter.serializer.to_json(
-                value, by_alias=True, round_trip=True, polymorphic_serialization=True
-            )
+            return declared.serializer.to_json(value, by_alias=True, round_trip=True, polymorphic_serialization=True)
         except (PydanticSerializationError, UserWarning) as error:
             raise InvalidMessageError(serialization_reason(error, declared.name)) from None
 

@@ -27,9 +27,14 @@ from cqrsbus.bus.types import MessageType, message_type
 from cqrsbus.errors import InvalidMessageError
 
 _COLLECTIONS: Final = (list, tuple, set, frozenset, deque)
+_BUILT_IN: Final = frozenset({dict, *_COLLECTIONS})
+_SCALARS: Final = frozenset({type(None), bool, int, float, str, bytes})
+_TEXT_ALONE: Final = frozenset({str})
 _MINUTE: Final = timedelta(minutes=1)
 _ISO_DATETIME: Final = SchemaSerializer(core_schema.datetime_schema()).to_python
 _UUID_TEXT: Final = SchemaSerializer(core_schema.uuid_schema()).to_python
+#: An integer of so many bits has fewer digits than any limit of ``sys.set_int_max_str_digits``.
+_FEW_BITS: Final = 2_048
 _MISFIT: Final = re.compile(r"Expected `[^`]*`|field_name='\w+'")
 
 
@@ -43,9 +48,12 @@ def plain(value: object, *, json: bool) -> object:
     Raises:
         InvalidMessageError: A part of it cannot be carried.
     """
-    if isinstance(value, BaseModel) or (dataclasses.is_dataclass(value) and not isinstance(value, type)):
-        return fields(value, message_type(type(value)))
-    if isinstance(value, Mapping):
+    kind = type(value)
+    if kind in _SCALARS:
+        return value
+    if kind not in _BUILT_IN and _is_record(value):
+        return fields(value, message_type(kind))
+    if kind is dict or isinstance(value, Mapping):
         mapping = cast("Mapping[object, object]", value)
         _check_keys(mapping, json=json)
         return {key: plain(each, json=json) for key, each in mapping.items()}
@@ -65,17 +73,23 @@ def fields(value: object, declared: MessageType[Any]) -> object:
         InvalidMessageError: A field cannot be written. One that merely holds something else than it declares is left to
             pydantic's UserWarning, for asking it to be stricter doubles the cost.
     """
-    duck_typed = declared.facts.has_stdlib_dataclass
+    facts = declared.facts
     try:
-        return declared.adapter.serializer.to_python(
-            value,
-            by_alias=True,
-            round_trip=True,
-            serialize_as_any=duck_typed,
-            polymorphic_serialization=not duck_typed,
-        )
+        if facts.has_stdlib_dataclass:
+            return declared.serializer.to_python(
+                value, by_alias=True, round_trip=True, serialize_as_any=True, polymorphic_serialization=False
+            )
+        tree: Any = declared.serializer.to_python(value, by_alias=True, round_trip=True, polymorphic_serialization=True)
     except (PydanticSerializationError, UserWarning) as error:
         raise InvalidMessageError(serialization_reason(error, declared.name)) from None
+    # The packer would ask for each of these, which costs it more.
+    for name in facts.datetime_fields:
+        at = tree.get(name)
+        if type(at) is datetime:
+            if at.tzinfo is not UTC:
+                _check_offset(at)
+            tree[name] = _ISO_DATETIME(at, mode="json").replace("Z", "+00:00")
+    return tree
 
 
 def serialization_reason(error: Exception, name: str) -> str:
@@ -116,8 +130,35 @@ def in_json(value: object) -> object:
         InvalidMessageError: It cannot be carried.
     """
     if isinstance(value, (bytes, bytearray)):
-        return b64encode(value).decode()
+        return _write_base64(value)
     return in_msgpack(value)
+
+
+def json_ready(tree: object) -> bool:
+    """Return whether pydantic writes a tree as Python's own JSON writer does, which takes longer.
+
+    What has a plain form is replaced by it, in place. Floats are not ready: either writer has its own rules for them.
+
+    Args:
+        tree: What ``fields`` returned.
+
+    Raises:
+        InvalidMessageError: A value cannot be carried.
+        ValueError: An integer has more digits than Python reads.
+    """
+    if type(tree) is not dict:
+        return False
+    record = cast("dict[object, object]", tree)
+    for key, value in record.items():
+        kind = type(value)
+        if type(key) is not str:
+            return False
+        if kind not in _JSON_KEPT:
+            write = _JSON_WRITERS.get(kind)
+            if write is None:
+                return False
+            record[key] = write(value)
+    return True
 
 
 def text_keys(tree: object) -> object:
@@ -141,8 +182,14 @@ def _text_key(key: object) -> object:
     return written if isinstance(written, (str, int)) else _refuse(key, "JSON's keys are text")
 
 
+def _is_record(value: object) -> bool:
+    return isinstance(value, BaseModel) or (dataclasses.is_dataclass(value) and not isinstance(value, type))
+
+
 def _check_keys(value: Mapping[object, object], *, json: bool) -> None:
     kinds = set(map(type, value))
+    if kinds <= _TEXT_ALONE:
+        return
     for kind in kinds:
         if issubclass(kind, (tuple, frozenset, BaseModel)):
             raise InvalidMessageError(f"a key of type {kind.__name__} cannot be carried: keys are plain values")
@@ -174,6 +221,16 @@ def _check_offset(value: datetime | time) -> None:
 def _write_uuid(value: UUID) -> str:
     text: str = _UUID_TEXT(value, mode="json")
     return text
+
+
+def _write_base64(value: bytes | bytearray) -> str:
+    return b64encode(value).decode()
+
+
+def _check_digits(value: int) -> int:
+    if value.bit_length() > _FEW_BITS:
+        str(value)
+    return value
 
 
 def _write_decimal(value: Decimal) -> str:
@@ -208,4 +265,13 @@ _EXACT_WRITERS: Final[Mapping[type, Callable[[Any], object]]] = {
     date: date.isoformat,
     Decimal: _write_decimal,
     set: list,
+}
+_JSON_KEPT: Final = frozenset({str, bool, type(None)})
+_JSON_WRITERS: Final[Mapping[type, Callable[[Any], object]]] = {
+    datetime: _write_datetime,
+    UUID: _write_uuid,
+    date: date.isoformat,
+    Decimal: _write_decimal,
+    bytes: _write_base64,
+    int: _check_digits,
 }

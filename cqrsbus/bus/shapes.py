@@ -17,7 +17,8 @@ Schema: TypeAlias = Mapping[str, Any]
 _CUSTOM: Final = "a custom type"
 _ENUM: Final = "an enum"
 
-_SCALARS: Final[Mapping[str, tuple[str, str]]] = {
+#: For each type of one form: the form, and its name.
+SCALARS: Final[Mapping[str, tuple[str, str]]] = {
     "none": ("null", "None"), "bool": ("bool", "bool"), "int": ("int", "int"), "float": ("float", "float"),
     "str": ("text", "str"), "bytes": ("bin", "bytes"), "decimal": ("text", "Decimal"), "uuid": ("text", "UUID"),
     "date": ("text", "date"), "time": ("text", "time"), "datetime": ("text", "datetime"),
@@ -25,10 +26,11 @@ _SCALARS: Final[Mapping[str, tuple[str, str]]] = {
     "json": ("text", "Json"), "any": ("any", "Any"),
 }  # fmt: skip
 _ARRAYS: Final = frozenset({"list", "tuple", "set", "frozenset", "deque"})
+_WRAPPERS: Final = frozenset({"definitions", "default", "nullable", "function-before", "function-after"})
 _RECORDS: Final = frozenset({"model-fields", "dataclass-args", "typed-dict"})
 _CONSTANTS: Final[Mapping[type, tuple[str, str]]] = {
-    type(None): _SCALARS["none"], bool: _SCALARS["bool"], int: _SCALARS["int"], str: _SCALARS["str"],
-    bytes: _SCALARS["bytes"],
+    type(None): SCALARS["none"], bool: SCALARS["bool"], int: SCALARS["int"], str: SCALARS["str"],
+    bytes: SCALARS["bytes"],
 }  # fmt: skip
 #: A union nested deeper than this through recursive types is not unfolded further.
 _DEEPEST: Final = 32
@@ -71,8 +73,8 @@ class Schemas:
         kind: str = schema["type"]
         if depth > _DEEPEST:
             return
-        if kind in _SCALARS:
-            yield Leaf(*_SCALARS[kind], kind, schema)
+        if kind in SCALARS:
+            yield Leaf(*SCALARS[kind], kind, schema)
         elif kind in _ARRAYS or kind == "named-tuple":
             yield Leaf("array", kind, schema.get("cls", kind), schema)
         elif kind == "dict" or kind in _RECORDS:
@@ -96,7 +98,7 @@ class Schemas:
     def _wrapped_leaves(self, schema: Schema, depth: int) -> Iterator[Leaf]:
         kind: str = schema["type"]
         if kind == "nullable":
-            yield Leaf(*_SCALARS["none"], "none", schema)
+            yield Leaf(*SCALARS["none"], "none", schema)
         if kind in ("union", "tagged-union"):
             for choice in choices(schema):
                 yield from self.leaves(choice, depth + 1)
@@ -145,6 +147,31 @@ def fields_of(schema: Schema) -> list[tuple[str, Schema]]:
 def written_name(name: str, entry: Schema) -> str:
     """Return the key under which a field is written."""
     return str(entry.get("serialization_alias", name))
+
+
+def datetime_fields(schemas: Schemas) -> tuple[str, ...]:
+    """Return the keys under which a model writes the fields that it declares as datetimes.
+
+    Args:
+        schemas: The whole type; one that is no model, or has a serializer of its own, has none.
+    """
+    model = _declared(schemas.root)
+    record = _declared(model["schema"]) if model["type"] == "model" else model
+    if record["type"] != "model-fields" or "serialization" in model.keys() | record.keys():
+        return ()
+    return tuple(written_name(name, entry) for name, entry in fields_of(record) if _is_datetime(entry["schema"]))
+
+
+def _is_datetime(schema: Schema) -> bool:
+    kind: str = _declared(schema)["type"]
+    return kind == "datetime"
+
+
+def _declared(schema: Schema) -> Schema:
+    """Return what is inside of all that changes neither the form of a value nor how it is written."""
+    while schema["type"] in _WRAPPERS and "serialization" not in schema:
+        schema = schema["schema"]
+    return schema
 
 
 def _constant_leaves(schema: Schema) -> Iterator[Leaf]:

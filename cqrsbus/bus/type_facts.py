@@ -8,7 +8,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, cast
 
-from cqrsbus.bus.shapes import Schema, Schemas, choices, fields_of, instance_of, wire_side, written_name
+from cqrsbus.bus.shapes import (
+    Schema,
+    Schemas,
+    choices,
+    datetime_fields,
+    fields_of,
+    instance_of,
+    wire_side,
+    written_name,
+)
 from cqrsbus.bus.unions import confused
 
 #: Types that pydantic's own JSON writer keeps exactly, without a second look at the values.
@@ -16,6 +25,11 @@ _JSON_KEEPS: Final = frozenset({"none", "bool", "int", "str", "uuid", "date", "t
 _STRUCTURE: Final = frozenset({
     "definitions", "definition-ref", "nullable", "union", "tagged-union", "list", "tuple", "set", "frozenset", "dict",
     "model", "model-fields", "dataclass", "dataclass-args", "typed-dict", "default", "literal",
+})  # fmt: skip
+#: Types that Python's JSON writer and pydantic's write alike, or that are text in all but name.
+_JSON_ALIKE: Final = frozenset({
+    "none", "bool", "int", "str", "bytes", "uuid", "date", "datetime", "decimal",
+    "definitions", "nullable", "union", "model", "model-fields", "default", "function-before", "function-after",
 })  # fmt: skip
 _INNER: Final = ("schema", "items_schema", "keys_schema", "values_schema", "extras_schema")
 
@@ -31,6 +45,10 @@ class TypeFacts:
     #: Pydantic keeps the fields of subclasses of its own classes only, unless told otherwise.
     has_stdlib_dataclass: bool = False
     json_keeps_all: bool = True
+    #: Written by pydantic or by Python, the JSON is the same, once what neither has a form for is replaced by text.
+    json_as_python: bool = True
+    #: The keys of a model's own fields that are declared as datetimes.
+    datetime_fields: tuple[str, ...] = ()
 
 
 def examine(root: Schema, *, base64: bool) -> TypeFacts:
@@ -42,6 +60,7 @@ def examine(root: Schema, *, base64: bool) -> TypeFacts:
     """
     walk = _Walk(Schemas(root))
     walk.visit(root, "", base64=base64)
+    walk.found.datetime_fields = datetime_fields(walk.schemas)
     return walk.found
 
 
@@ -66,6 +85,8 @@ class _Walk:
         if kind == "dataclass" and "__pydantic_serializer__" not in vars(schema["cls"]):
             self.found.has_stdlib_dataclass = True
             self.found.json_keeps_all = False
+        if kind not in _JSON_ALIKE:
+            self.found.json_as_python = False
         if kind not in _JSON_KEEPS | _STRUCTURE or "serialization" in schema:
             self.found.json_keeps_all = False
 

@@ -14,7 +14,7 @@ from typing import Any, Final, Generic, TypeVar, overload
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
-from pydantic_core import PydanticSerializationError, SchemaError, to_json
+from pydantic_core import PydanticSerializationError, SchemaError, SchemaSerializer, to_json
 
 from cqrsbus.bus.type_facts import TypeFacts, examine
 from cqrsbus.errors import InvalidMessageError
@@ -46,6 +46,7 @@ class MessageType(Generic[T]):
         self.adapter: TypeAdapter[T] = configured or _adapter(annotation, self.name, None)
         # The adapter's own methods add a Python call to each message.
         self._validator = self.adapter.validator
+        self.serializer: SchemaSerializer = self.adapter.serializer
         self.facts: TypeFacts = examine(self.adapter.core_schema, base64=configured is not None)
         if self.facts.flaw:
             raise InvalidMessageError(f"{self.name} cannot be a message: {self.facts.flaw}")

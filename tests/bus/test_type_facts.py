@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, model_serializer
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 from cqrsbus.bus.type_facts import TypeFacts, examine
@@ -44,6 +44,23 @@ class Standard:
 @pydantic_dataclass
 class Checked:
     x: int
+
+
+class Dated(BaseModel):
+    name: str
+    at: datetime
+    until: datetime | None = None
+    noted: Annotated[datetime, BeforeValidator(lambda at: at), Field(alias="note")]
+    all: list[datetime]
+    either: datetime | int
+
+
+class Written(BaseModel):
+    at: datetime
+
+    @model_serializer
+    def _text(self) -> str:
+        return ""
 
 
 def found(declared: Any) -> TypeFacts:
@@ -85,3 +102,17 @@ def test_dataclasses_of_the_standard_library_are_found() -> None:
 )
 def test_only_what_pydantic_writes_exactly_is_left_to_it(declared: Any, kept: bool) -> None:
     assert found(declared).json_keeps_all is kept
+
+
+@pytest.mark.parametrize(
+    ("declared", "fields"), [(Dated, ("at", "until", "note")), (Written, ()), (Node, ()), (datetime, ()), (Any, ())]
+)
+def test_the_datetimes_of_a_model_are_found(declared: Any, fields: tuple[str, ...]) -> None:
+    assert found(declared).datetime_fields == fields
+
+
+@pytest.mark.parametrize(
+    ("declared", "alike"), [(Blob, True), (Written, True), (Node, False), (float, False), (Dated, False), (Any, False)]
+)
+def test_types_that_either_json_writer_writes_alike_are_found(declared: Any, alike: bool) -> None:
+    assert found(declared).json_as_python is alike
