@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final, cast
 
 from cqrsbus.bus.shapes import (
+    SCALARS,
     Schema,
     Schemas,
     choices,
@@ -31,6 +32,9 @@ _JSON_ALIKE: Final = frozenset({
     "none", "bool", "int", "str", "bytes", "uuid", "date", "datetime", "decimal",
     "definitions", "nullable", "union", "model", "model-fields", "default", "function-before", "function-after",
 })  # fmt: skip
+#: Types whose parts a walk visits, one and all.
+_OPEN: Final = _STRUCTURE | SCALARS.keys() | {"enum", "function-before", "function-after", "function-wrap"}
+_NAMING: Final = frozenset({"validate_by_alias", "validate_by_name", "loc_by_alias"})
 _INNER: Final = ("schema", "items_schema", "keys_schema", "values_schema", "extras_schema")
 
 
@@ -45,6 +49,8 @@ class TypeFacts:
     #: Pydantic keeps the fields of subclasses of its own classes only, unless told otherwise.
     has_stdlib_dataclass: bool = False
     json_keeps_all: bool = True
+    #: A field may be read by another name than its own, or it cannot be ruled out.
+    has_aliases: bool = False
     #: Written by pydantic or by Python, the JSON is the same, once what neither has a form for is replaced by text.
     json_as_python: bool = True
     #: The keys of a model's own fields that are declared as datetimes.
@@ -85,6 +91,8 @@ class _Walk:
         if kind == "dataclass" and "__pydantic_serializer__" not in vars(schema["cls"]):
             self.found.has_stdlib_dataclass = True
             self.found.json_keeps_all = False
+        if kind not in _OPEN or not _NAMING.isdisjoint(schema.get("config") or ()):
+            self.found.has_aliases = True
         if kind not in _JSON_ALIKE:
             self.found.json_as_python = False
         if kind not in _JSON_KEEPS | _STRUCTURE or "serialization" in schema:
@@ -126,6 +134,7 @@ class _Walk:
     def _check_names(self, schema: Schema, path: str) -> None:
         for name, entry in fields_of(schema):
             alias, written = entry.get("validation_alias", name), written_name(name, entry)
+            self.found.has_aliases |= alias != name
             paths: list[object] = cast("list[object]", alias) if isinstance(alias, list) else [alias]
             if written != name and written not in paths and [written] not in paths:
                 self._object(f"is written as {written!r} and read under another alias", f"{path}.{name}".lstrip("."))

@@ -69,7 +69,11 @@ class MessageType(Generic[T]):
         if self._reads_as_json:
             return self.validate_json(self._as_json(tree))
         try:
-            value: T = self._validator.validate_python(tree, by_alias=True, by_name=True)
+            value: T = (
+                self._validator.validate_python(tree, by_alias=True, by_name=True)
+                if self.facts.has_aliases
+                else self._validator.validate_python(tree)
+            )
         except ValidationError as error:
             raise misfit(error, self.name) from None
         except Exception as error:  # a validator of somebody's own may raise anything
@@ -88,7 +92,11 @@ class MessageType(Generic[T]):
         if self.facts.json_flaw:
             self.require_json()
         try:
-            value: T = self._validator.validate_json(body, by_alias=True, by_name=True)
+            value: T = (
+                self._validator.validate_json(body, by_alias=True, by_name=True)
+                if self.facts.has_aliases
+                else self._validator.validate_json(body)
+            )
         except ValidationError as error:
             raise misfit(error, self.name) from None
         except Exception as error:  # a validator of somebody's own may raise anything

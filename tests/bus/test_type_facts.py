@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
 import pytest
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, model_serializer
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, model_serializer
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 from cqrsbus.bus.type_facts import TypeFacts, examine
@@ -63,6 +63,14 @@ class Written(BaseModel):
         return ""
 
 
+class Renamed(BaseModel):
+    name: str = Field(alias="id")
+
+
+class Pair(NamedTuple):
+    first: Renamed
+
+
 def found(declared: Any) -> TypeFacts:
     return examine(TypeAdapter(declared).core_schema, base64=False)
 
@@ -116,3 +124,21 @@ def test_the_datetimes_of_a_model_are_found(declared: Any, fields: tuple[str, ..
 )
 def test_types_that_either_json_writer_writes_alike_are_found(declared: Any, alike: bool) -> None:
     assert found(declared).json_as_python is alike
+
+
+class Chosen(BaseModel):
+    name: str = Field(validation_alias=AliasChoices("name", "id"))
+
+
+class Configured(BaseModel):
+    model_config = ConfigDict(validate_by_name=True)
+    name: str
+
+
+@pytest.mark.parametrize(
+    ("declared", "aliased"),
+    [(Renamed, True), (Chosen, True), (Configured, True), (Pair, True), (Safe, False), (Node, False), (Checked, False)],
+)
+def test_aliases_are_found_at_any_depth(declared: Any, aliased: bool) -> None:
+    assert found(declared).has_aliases is aliased
+    assert found(dict[str, list[declared | None]]).has_aliases is aliased
