@@ -66,7 +66,7 @@ class Courier:
                 return True
             job = rest
         # Near the bound they are looked at one by one.
-        for each in job.singles() if job.count > 1 and self._is_full(group, job) else (job,):
+        for each in job.singles() if job.count > 1 and self._exceeds(group, job) else (job,):
             if self._is_full(group, each):
                 self._overflow(group)
                 return False
@@ -240,10 +240,14 @@ class Courier:
             self._output.pay(request.delivery, request.credit.items, request.credit.size)
 
     def _is_full(self, group: ConsumerGroup, job: Job) -> bool:
+        # However large, one message may wait.
+        return group.waiting > 0 and self._exceeds(group, job)
+
+    def _exceeds(self, group: ConsumerGroup, job: Job) -> bool:
         return (
             group.waiting + job.count > self._limits.max_queue_messages
             or group.queued_bytes + job.size > self._limits.max_queue_bytes
-        ) and group.waiting > 0
+        )
 
     def _is_congested(self, group: ConsumerGroup, *, share: int = 1) -> bool:
         return (
