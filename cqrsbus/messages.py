@@ -81,7 +81,9 @@ def topic_of(message: object) -> str | None:
         message: An instance or a class; anything that is not a message has no topic.
     """
     cls = message if isinstance(message, type) else type(message)
-    return cls.__cqrs_topic__ if issubclass(cls, _Message) else None
+    # Asking for the attribute costs a fraction of what asking pydantic's metaclass for the parents does.
+    topic: str | None = getattr(cls, "__cqrs_topic__", None)
+    return topic
 
 
 def raises_of(cls: type) -> Raises:

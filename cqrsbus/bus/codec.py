@@ -164,7 +164,10 @@ def codec_named(name: str) -> Codec:
     Raises:
         InvalidMessageError: There is none of that name; the reason lists those that are.
     """
-    return _pick(name, _BY_NAME, "codec")
+    try:
+        return _BY_NAME[name]
+    except KeyError:
+        raise _unknown("codec", name, _BY_NAME) from None
 
 
 def codec_for(content_type: str) -> Codec:
@@ -176,14 +179,14 @@ def codec_for(content_type: str) -> Codec:
     Raises:
         InvalidMessageError: Nothing here reads it; the reason lists what can be read.
     """
-    return _pick(content_type, _BY_CONTENT_TYPE, "content type")
-
-
-def _pick(wanted: str, known: Mapping[str, Codec], what: str) -> Codec:
     try:
-        return known[wanted]
+        return _BY_CONTENT_TYPE[content_type]
     except KeyError:
-        raise InvalidMessageError(f"unknown {what} {wanted[:64]!r}; known are {', '.join(known)}") from None
+        raise _unknown("content type", content_type, _BY_CONTENT_TYPE) from None
+
+
+def _unknown(what: str, wanted: str, known: Mapping[str, Codec]) -> InvalidMessageError:
+    return InvalidMessageError(f"unknown {what} {wanted[:64]!r}; known are {', '.join(known)}")
 
 
 def _refuse_extension(code: int, data: bytes) -> object:

@@ -9,7 +9,7 @@ from itertools import count
 from typing import Final
 
 from cqrsbus.bus.codec import Codec
-from cqrsbus.bus.context import get_context
+from cqrsbus.bus.context import current_context
 from cqrsbus.bus.trace_headers import carry_on
 from cqrsbus.errors import InvalidMessageError, InvalidTopicError
 from cqrsbus.links.port import Outgoing
@@ -30,6 +30,7 @@ class Composer:
 
     def __init__(self, codec: Codec) -> None:
         self._codec = codec
+        self._content_type = codec.content_type
         # One random prefix per bus and a counter: unique, and much cheaper than a UUID for each message.
         self._prefix = secrets.token_hex(8)
         self._numbers = count(1)
@@ -60,15 +61,15 @@ class Composer:
         return Outgoing(topic, self._envelope(topic, headers, message_id), body)
 
     def _envelope(self, topic: str, headers: Mapping[str, str] | None, message_id: str | None) -> Envelope:
-        context = get_context()
+        context = current_context.get()
         if context is None and headers is None and message_id is None:
-            return Envelope(f"{self._prefix}-{next(self._numbers)}", "", "", self._codec.content_type)
+            return Envelope(f"{self._prefix}-{next(self._numbers)}", "", "", self._content_type)
         own = NO_HEADERS if headers is None else _checked_headers(headers, topic)
         return Envelope(
             f"{self._prefix}-{next(self._numbers)}" if message_id is None else _checked_id(message_id, topic),
             context.correlation_id if context is not None else "",
             context.message_id if context is not None else "",
-            self._codec.content_type,
+            self._content_type,
             carry_on(context.headers, own) if context is not None else own,
         )
 

@@ -93,13 +93,13 @@ class Consumer:
 
     def _rouse(self) -> None:
         """Get a worker for what may be started, if there is something and one is to be had."""
-        if self._roused >= AT_ONCE or not self._waiting.is_ready:
+        is_one_free = self._resting or self._workers < self._concurrency
+        if not is_one_free or self._roused >= AT_ONCE or not self._waiting.is_ready:
             return
+        self._roused += 1
         if self._resting:
-            self._roused += 1
             self._resting.pop().set()
-        elif self._workers < self._concurrency:
-            self._roused += 1
+        else:
             self._workers += 1
             self._tasks.start_soon(self._run_worker)
 
