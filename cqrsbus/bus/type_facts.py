@@ -70,22 +70,27 @@ def examine(root: Schema, *, base64: bool) -> TypeFacts:
     return walk.found
 
 
+def _allows_more(schema: Schema, config: Schema) -> bool:
+    return "allow" in (schema.get("extra_behavior"), config.get("extra_fields_behavior")) or "extras_schema" in schema
+
+
 class _Walk:
     def __init__(self, schemas: Schemas) -> None:
         self.schemas = schemas
         self.found = TypeFacts()
         self._seen: set[tuple[str, bool]] = set()
+        self._models = 0
 
     def visit(self, schema: Schema, path: str, *, base64: bool) -> None:
         config: Schema = schema.get("config") or {}
         if "config" in schema:
             base64 = config.get("val_json_bytes") == "base64"
-        self._note_facts(schema, strict=schema.get("strict") is True or bool(config.get("strict")))
+        self._note_facts(schema, config, strict=schema.get("strict") is True or bool(config.get("strict")))
         self._note_flaws(schema, path, base64=base64)
         for name, child in self._children(schema, base64=base64):
             self.visit(child, ".".join(filter(None, (path, name))), base64=base64)
 
-    def _note_facts(self, schema: Schema, *, strict: bool) -> None:
+    def _note_facts(self, schema: Schema, config: Schema, *, strict: bool) -> None:
         kind: str = schema["type"]
         self.found.strict |= strict
         if kind == "dataclass" and "__pydantic_serializer__" not in vars(schema["cls"]):
@@ -95,7 +100,10 @@ class _Walk:
             self.found.has_aliases = True
         if kind not in _JSON_ALIKE:
             self.found.json_as_python = False
-        if kind not in _JSON_KEEPS | _STRUCTURE or "serialization" in schema:
+        self._models += kind == "model"
+        # Within a model there may be one of a subclass, and in fields that were not declared anything may be.
+        is_open = self._models > 1 or _allows_more(schema, config)
+        if is_open or kind not in _JSON_KEEPS | _STRUCTURE or "serialization" in schema:
             self.found.json_keeps_all = False
 
     def _note_flaws(self, schema: Schema, path: str, *, base64: bool) -> None:
@@ -146,6 +154,9 @@ class _Walk:
             if place not in self._seen:
                 self._seen.add(place)
                 yield "", self.schemas.resolve(schema)
+            else:
+                # Most likely a model within itself.
+                self.found.json_keeps_all = False
         elif kind in ("union", "tagged-union"):
             yield from (("", choice) for choice in choices(schema))
         elif kind in ("json-or-python", "lax-or-strict"):

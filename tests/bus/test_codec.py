@@ -1,6 +1,7 @@
 """The codecs: subclasses, hostile bodies, and properties over values that nobody thought of."""
 
 import json
+import math
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -197,6 +198,42 @@ def test_values_of_dataclass_subclasses_keep_their_fields(codec: Codec) -> None:
         "a": {"x": 1, "radius": 2},
         "b": [{"name": "hazel", "hard": True}],
     }
+
+
+class Kennel(BaseModel):
+    name: str
+    guard: Animal | None = None
+    pups: "list[Kennel]" = []
+
+
+class Open(BaseModel, extra="allow"):
+    name: str
+
+
+class Weighed(Animal):
+    weight: float
+    at: datetime = datetime(2026, 1, 2, tzinfo=UTC)
+
+
+class Measured(Kennel):
+    size: float
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        Kennel(name="k", guard=Weighed(name="w", weight=math.nan)),
+        Kennel(name="k", pups=[Measured(name="m", size=math.inf)]),
+        Open.model_validate({"name": "o", "size": math.nan}),
+    ],
+)
+def test_json_refuses_a_number_it_has_not_wherever_it_is(value: BaseModel) -> None:
+    with pytest.raises(InvalidMessageError, match="not JSON compliant"):
+        JSON.encode(value)
+
+
+def test_dates_of_subclasses_are_written_as_all_others() -> None:
+    assert b'"at":"2026-01-02T00:00:00+00:00"' in JSON.encode(Kennel(name="k", guard=Weighed(name="w", weight=1)))
 
 
 @CODECS

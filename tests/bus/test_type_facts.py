@@ -27,6 +27,19 @@ class Node(BaseModel):
     nodes: list["Node"] = []
 
 
+class Plain(BaseModel):
+    number: int
+    day: date
+
+
+class Around(BaseModel):
+    plain: Plain
+
+
+class OpenToMore(Plain, extra="allow"):
+    pass
+
+
 class Strict(BaseModel):
     model_config = ConfigDict(strict=True)
     x: int
@@ -106,7 +119,12 @@ def test_dataclasses_of_the_standard_library_are_found() -> None:
 
 @pytest.mark.parametrize(
     ("declared", "kept"),
-    [(Node, True), (dict[UUID, list[date]], True), (float, False), (datetime, False), (Blob, False), (Any, False)],
+    [
+        *((Plain, True), (dict[UUID, list[date]], True), (list[Plain], True)),
+        *((float, False), (datetime, False), (Blob, False), (Any, False)),
+        # One of a subclass, or a field of no declared type, may be in there.
+        *((Node, False), (dict[str, Node], False), (Around, False), (OpenToMore, False)),
+    ],
 )
 def test_only_what_pydantic_writes_exactly_is_left_to_it(declared: Any, kept: bool) -> None:
     assert found(declared).json_keeps_all is kept
