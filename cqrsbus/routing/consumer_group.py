@@ -40,6 +40,7 @@ class ConsumerGroup:
         "_returned",
         "held",
         "is_broadcast",
+        "is_cut_off",
         "kind",
         "last_progress",
         "members",
@@ -60,6 +61,8 @@ class ConsumerGroup:
         self.owner = owner
         #: Whether this is one subscriber of its own, who hears everything.
         self.is_broadcast = kind is SubscriptionKind.EVENT and name is None
+        #: Its one member was told that its connection ends: nothing more is for it.
+        self.is_cut_off = False
         self.members: list[Subscription] = []
         # Ordered, and any entry can leave at once: callers cancel and deadlines pass.
         self._queue: OrderedDict[Job, None] = OrderedDict()

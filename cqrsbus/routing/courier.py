@@ -266,6 +266,7 @@ class Courier:
         )
 
     def _cut_off(self, group: ConsumerGroup) -> None:
+        group.is_cut_off = True
         self._counters.dropped_events += sum(job.count for job in group.drop_all())
         for member in group.members:
             self._output.end(

@@ -23,6 +23,7 @@ from cqrsbus.routing.consumer_group import ConsumerGroup
 from cqrsbus.routing.counters import Counters
 from cqrsbus.routing.courier import Courier
 from cqrsbus.routing.deadlines import DeadlineHeap
+from cqrsbus.routing.fan_out import FanOut
 from cqrsbus.routing.job import Delivery, Job, Poll, Request, StreamCredit, deadline_of
 from cqrsbus.routing.limits import RoutingLimits
 from cqrsbus.routing.output import Emission, Output
@@ -30,7 +31,6 @@ from cqrsbus.routing.peer import Peer, Subscription
 from cqrsbus.routing.requests import Requests
 from cqrsbus.routing.topology import Topology
 from cqrsbus.topics import validate_topic
-from cqrsbus.wire.batch import check_batch, events_in, frames_size, singles
 from cqrsbus.wire.envelope import check_envelope
 from cqrsbus.wire.frames import MAX_U16, RESERVED_FLAGS, Flag, Frame, Kind
 from cqrsbus.wire.header import decode_header
@@ -51,11 +51,12 @@ class Router:
         self._deadlines: DeadlineHeap[Request | Poll | ConsumerGroup] = DeadlineHeap()
         self._topology = Topology(self.limits)
         self._courier = Courier(self.limits, self.counters, self._output, self._deadlines)
+        self._fan_out = FanOut(self.limits.publish_window, self._topology, self._courier, self.counters)
         self._requests = Requests(self.limits.max_open_requests, self.counters, self._output, self._deadlines)
         self._receivers: dict[int, Callable[[Peer, Frame, float], None]] = {
             Kind.SEND: self._on_send,
             Kind.ASK: self._on_ask,
-            Kind.PUBLISH: self._on_publish,
+            Kind.PUBLISH: self._fan_out.publish,
             Kind.REPLY: self._on_reply,
             Kind.ACK: self._on_ack,
             Kind.NACK: self._on_nack,
@@ -141,42 +142,6 @@ class Router:
             self._request(peer, frame, group, now, flags=Flag.NEEDS_REPLY | Flag.STREAMED)
         else:
             self._request(peer, frame, group, now, flags=Flag.NEEDS_REPLY)
-
-    def _on_publish(self, peer: Peer, frame: Frame, now: float) -> None:
-        if frame.flags & Flag.BATCH:
-            check_batch(frame)
-        else:
-            check_envelope(frame.header)
-        self.counters.published += events_in(frame)
-        if peer.unreturned >= self.limits.publish_window:
-            raise ProtocolError("published beyond the window", code=Code.WINDOW_EXCEEDED)
-        peer.unreturned += frames_size(frame)
-        try:
-            self._fan_out(peer, frame, now)
-        finally:
-            # A refused event has used the window too.
-            self._courier.refill(peer, at_least=self.limits.publish_window // 2)
-
-    def _fan_out(self, peer: Peer, frame: Frame, now: float) -> None:
-        batch, deadline, shared = frame.flags & Flag.BATCH, deadline_of(frame, now), None
-        for group in self._topology.event_groups(frame.tail[: frame.topic_size]):
-            if group.is_broadcast and (not batch or group.members[0].batches):
-                shared = shared or Job(frame, peer.stamp, deadline, batch)
-                self._offer_event(peer, group, shared, now)
-                continue
-            # The members of a group are given, and settle, one at a time.
-            flags = Flag.NONE if group.is_broadcast else Flag.NEEDS_ACK
-            for single in singles(frame) if batch else (frame,):
-                self._offer_event(peer, group, Job(single, peer.stamp, deadline, flags), now)
-
-    def _offer_event(self, peer: Peer, group: ConsumerGroup, job: Job, now: float) -> None:
-        try:
-            given = self._courier.offer(group, job, now)
-        except QueueFullError:
-            self.counters.dropped_events += 1
-            given = False
-        if not given:
-            self._courier.hold_back(peer, group, now)
 
     def _request(self, peer: Peer, frame: Frame, group: ConsumerGroup, now: float, *, flags: int) -> None:
         self._requests.check(peer, frame.id)

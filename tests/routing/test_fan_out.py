@@ -1,0 +1,88 @@
+"""Events and batches of them: who gets them, in which form, and when it ends."""
+
+import pytest
+
+from cqrsbus.errors import Code
+from cqrsbus.wire.batch import singles
+from cqrsbus.wire.envelope import Envelope, encode_envelope
+from cqrsbus.wire.frames import Flag, Frame, Kind
+from tests.routing.scenario import Scenario
+from tests.wire.batches import batch
+
+PUBLISHER, LISTENER = 1, 2
+
+
+def events(count: int) -> Frame:
+    frames = [
+        Frame.of(Kind.PUBLISH, topic=b"e", header=encode_envelope(Envelope(f"m{number}")), body=b"%d" % number)
+        for number in range(count)
+    ]
+    return batch(*frames)
+
+
+def bodies(told: list[Frame]) -> list[bytes]:
+    found: list[bytes] = []
+    for frame in told:
+        found += [single.body for single in singles(frame)] if frame.flags & Flag.BATCH else [frame.body]
+    return found
+
+
+@pytest.fixture
+def scenario() -> Scenario:
+    return Scenario("shop", "desk", max_queue_messages=3)
+
+
+def test_a_batch_is_passed_on_as_it_came_to_who_takes_batches(scenario: Scenario) -> None:
+    scenario.subscribe(LISTENER, 1, "event", "e", batches=True)
+    said = events(5)
+    scenario.say(PUBLISHER, said)
+    (told,) = scenario.take(LISTENER)
+    assert (told.kind, told.flags, told.detail, told.channel) == (Kind.DELIVER, Flag.BATCH, 5, 1)
+    assert told.tail == said.tail
+    assert scenario.router.counters.published == scenario.router.counters.delivered == 5
+
+
+@pytest.mark.parametrize("fields", [{}, {"batches": False}, {"group": "g"}, {"group": "g", "batches": True}])
+def test_all_others_get_its_events_one_by_one(scenario: Scenario, fields: dict[str, object]) -> None:
+    scenario.subscribe(LISTENER, 1, "event", "e", **fields)
+    scenario.say(PUBLISHER, events(3))
+    told = scenario.take(LISTENER)
+    assert [frame.flags for frame in told] == [Flag.NEEDS_ACK if "group" in fields else Flag.NONE] * 3
+    assert bodies(told) == [b"0", b"1", b"2"]
+
+
+def test_as_much_of_a_batch_is_given_as_there_is_credit_for(scenario: Scenario) -> None:
+    scenario.subscribe(LISTENER, 1, "event", "e", batches=True, messages=2)
+    scenario.say(PUBLISHER, events(5))
+    assert bodies(scenario.take(LISTENER)) == [b"0", b"1"]
+    scenario.say(LISTENER, Frame(Kind.CREDIT, channel=1, detail=1, id=1))
+    assert bodies(scenario.take(LISTENER)) == [b"2"]
+    scenario.say(LISTENER, Frame(Kind.CREDIT, channel=1, detail=2, id=1))
+    assert bodies(scenario.take(LISTENER)) == [b"3", b"4"]
+
+
+@pytest.mark.parametrize("batches", [True, False])
+def test_who_cannot_take_a_batch_is_cut_off_once(scenario: Scenario, batches: bool) -> None:
+    scenario.subscribe(LISTENER, 1, "event", "e", messages=1, batches=batches)
+    scenario.say(PUBLISHER, events(60))
+    told = scenario.take(LISTENER)
+    assert [frame.kind for frame in told] == [Kind.DELIVER, Kind.ERROR]
+    assert told[-1].detail == Code.SLOW_CONSUMER
+    assert scenario.router.counters.dropped_events == 3
+
+
+def test_a_group_loses_what_its_queue_does_not_take(scenario: Scenario) -> None:
+    scenario.subscribe(LISTENER, 1, "event", "e", group="g", messages=1)
+    scenario.say(PUBLISHER, events(10))
+    assert bodies(scenario.take(LISTENER)) == [b"0"]
+    assert scenario.router.counters.dropped_events == 6
+
+
+def test_a_malformed_batch_ends_the_connection_and_reaches_nobody(scenario: Scenario) -> None:
+    scenario.subscribe(LISTENER, 1, "event", "e", batches=True)
+    said = events(2)
+    said.tail += b"\x00"
+    scenario.say(PUBLISHER, said)
+    (told,) = scenario.take(PUBLISHER)
+    assert (told.kind, told.detail) == (Kind.ERROR, Code.BAD_FRAME)
+    assert scenario.take(LISTENER) == []
