@@ -50,7 +50,7 @@ class Exchange:
 
     def __init__(self, limits: BrokerLimits | None = None) -> None:
         self.limits = limits or BrokerLimits()
-        self.router = Router(self.limits.routing)
+        self.router = Router(self.limits.routing, max_header=self.limits.max_header)
         self._members: dict[int, Member] = {}
         self._numbers = count(1)
         self._alarm = Alarm()

@@ -15,7 +15,7 @@ from cqrsbus.routing.courier import Courier
 from cqrsbus.routing.job import Job, deadline_of
 from cqrsbus.routing.peer import Peer
 from cqrsbus.routing.topology import Topology
-from cqrsbus.wire.batch import check_batch, events_in, frames_size, singles
+from cqrsbus.wire.batch import MAX_RECORD_HEADER, check_batch, events_in, frames_size
 from cqrsbus.wire.envelope import check_envelope
 from cqrsbus.wire.frames import Flag, Frame
 
@@ -25,13 +25,15 @@ class FanOut:
 
     Args:
         window: Bytes of events that a publisher may have under way.
+        max_header: Bytes that the header of an event in a batch may have.
         topology: Who hears what.
         courier: What gives jobs to members.
         counters: What to count in.
     """
 
-    def __init__(self, window: int, topology: Topology, courier: Courier, counters: Counters) -> None:
+    def __init__(self, window: int, max_header: int, topology: Topology, courier: Courier, counters: Counters) -> None:
         self._window = window
+        self._max_header = min(max_header, MAX_RECORD_HEADER)
         self._topology = topology
         self._courier = courier
         self._counters = counters
@@ -44,7 +46,7 @@ class FanOut:
             InvalidTopicError: It is not a topic.
         """
         if frame.flags & Flag.BATCH:
-            check_batch(frame)
+            check_batch(frame, self._max_header)
         else:
             check_envelope(frame.header)
         self._counters.published += events_in(frame)
@@ -58,15 +60,18 @@ class FanOut:
             self._courier.refill(peer, at_least=self._window // 2)
 
     def _offer_to_all(self, peer: Peer, frame: Frame, now: float) -> None:
-        batch, deadline, shared = frame.flags & Flag.BATCH, deadline_of(frame, now), None
+        deadline = deadline_of(frame, now)
+        whole = Job(frame, peer.stamp, deadline, frame.flags & Flag.BATCH)
+        singles: list[Job] = []
         for group in self._topology.event_groups(frame.tail[: frame.topic_size]):
-            if group.is_broadcast and (not batch or group.members[0].batches):
-                shared = shared or Job(frame, peer.stamp, deadline, batch)
-                self._offer(peer, group, shared, now)
+            if group.is_broadcast and (not whole.flags or group.members[0].batches):
+                self._offer(peer, group, whole, now)
                 continue
-            flags = Flag.NONE if group.is_broadcast else Flag.NEEDS_ACK
-            for single in singles(frame) if batch else (frame,):
-                self._offer(peer, group, Job(single, peer.stamp, deadline, flags), now)
+            # Once for all who do not take them together.
+            singles = singles or (whole.singles() if whole.flags else [whole])
+            for single in singles:
+                job = single if group.is_broadcast else Job(single.frame, peer.stamp, deadline, Flag.NEEDS_ACK)
+                self._offer(peer, group, job, now)
                 if group.is_cut_off:
                     break
 

@@ -31,6 +31,7 @@ from cqrsbus.routing.peer import Peer, Subscription
 from cqrsbus.routing.requests import Requests
 from cqrsbus.routing.topology import Topology
 from cqrsbus.topics import validate_topic
+from cqrsbus.wire.batch import MAX_RECORD_HEADER
 from cqrsbus.wire.envelope import check_envelope
 from cqrsbus.wire.frames import MAX_U16, RESERVED_FLAGS, Flag, Frame, Kind
 from cqrsbus.wire.header import decode_header
@@ -41,9 +42,10 @@ class Router:
 
     Args:
         limits: Bounds on what is kept.
+        max_header: Bytes that the header of an event in a batch may have; of frames the receiver has seen to it.
     """
 
-    def __init__(self, limits: RoutingLimits | None = None) -> None:
+    def __init__(self, limits: RoutingLimits | None = None, *, max_header: int = MAX_RECORD_HEADER) -> None:
         self.limits = limits or RoutingLimits()
         self.counters = Counters()
         self._peers: dict[int, Peer] = {}
@@ -51,7 +53,7 @@ class Router:
         self._deadlines: DeadlineHeap[Request | Poll | ConsumerGroup] = DeadlineHeap()
         self._topology = Topology(self.limits)
         self._courier = Courier(self.limits, self.counters, self._output, self._deadlines)
-        self._fan_out = FanOut(self.limits.publish_window, self._topology, self._courier, self.counters)
+        self._fan_out = FanOut(self.limits.publish_window, max_header, self._topology, self._courier, self.counters)
         self._requests = Requests(self.limits.max_open_requests, self.counters, self._output, self._deadlines)
         self._receivers: dict[int, Callable[[Peer, Frame, float], None]] = {
             Kind.SEND: self._on_send,

@@ -10,7 +10,8 @@ The rules:
    ``length`` counts every byte of the record after itself; ``detail`` is how many records there are, from 1.
 2. A batch means the same as its events one after the other, each in a frame of its own. So it may be cut between any
    two records, and whatever is counted in bytes or messages is counted as if they had come so.
-3. A record's header has at most :data:`MAX_RECORD_HEADER` bytes. An event with a longer one has a frame of its own.
+3. A record's header has at most :data:`MAX_RECORD_HEADER` bytes. An event with a longer one has a frame of its own. A
+   batch has at most :data:`MAX_EVENTS` events: it is carried out in one go, and others wait for that.
 
 Like Kafka's record batches: whoever publishes joins what goes the same way, and the broker passes it on as it came. So
 the broker's work is by the batch, and of each event it only looks at the header.
@@ -22,12 +23,13 @@ from struct import error as struct_error
 from typing import Final
 
 from cqrsbus.errors import ProtocolError
-from cqrsbus.wire.envelope import SHORT_HEADERS, check_envelope
+from cqrsbus.wire.envelope import SHORT_HEAD, SHORT_HEADERS, check_envelope
 from cqrsbus.wire.frames import HEAD_SIZE, Flag, Frame, Kind
 
 RECORD: Final = Struct("!IH")
 RECORD_SIZE: Final = RECORD.size
 MAX_RECORD_HEADER: Final = 1024
+MAX_EVENTS: Final = 256
 #: The same, with the first bytes of the header. The shortest header, that of an id of one letter, has six.
 _RECORD_AND_START: Final = Struct("!IH5s")
 #: ``length`` counts the header's size, but not itself.
@@ -68,8 +70,12 @@ class BatchWriter:
         return Frame.of(_PUBLISH, topic=self.topic, body=b"".join(self._parts), flags=Flag.BATCH, detail=self.count)
 
 
-def check_batch(frame: Frame) -> None:
+def check_batch(frame: Frame, max_header: int = MAX_RECORD_HEADER) -> None:
     """Check a batch that is only passed on: its records and their headers.
+
+    Args:
+        frame: The batch.
+        max_header: Bytes that the header of a record may have.
 
     Raises:
         ProtocolError: BAD_FRAME, it is not as many records as it says, or the header of one is no envelope.
@@ -78,16 +84,18 @@ def check_batch(frame: Frame) -> None:
     size, unpack, short = len(tail), _RECORD_AND_START.unpack_from, SHORT_HEADERS.get
     if frame.header_size:
         raise ProtocolError("a batch has no header of its own")
+    if frame.detail > MAX_EVENTS:
+        raise ProtocolError(f"a batch of {frame.detail} events is over the limit of {MAX_EVENTS}")
     try:
         while offset < size:
             length, header_size, start = unpack(tail, offset)
             begin = offset + RECORD_SIZE
             end = begin + header_size
             offset += _LENGTH_SIZE + length
-            if end > offset or header_size > MAX_RECORD_HEADER:
+            if end > offset or header_size > max_header:
                 raise ProtocolError("a record of a batch is shorter than its header, or that is too long")
-            # Nearly every header says no more than an id of letters.
-            if short(start) != header_size or not tail[begin:end].isascii():
+            # Nearly every header says no more than an id of ASCII letters.
+            if short(start) != header_size or not tail[begin + SHORT_HEAD : end].isascii():
                 check_envelope(tail[begin:end])
             count += 1
     except struct_error:

@@ -67,7 +67,7 @@ def decode_envelope(data: bytes) -> Envelope:
         ProtocolError: BAD_FRAME, a field is missing, unknown, of the wrong type or too long.
     """
     if is_short(data):
-        return Envelope(str(data[_SHORT_HEAD:], "ascii"))
+        return Envelope(str(data[SHORT_HEAD:], "ascii"))
     fields = decode_header(data)
     if not fields.keys() <= _KNOWN:
         raise ProtocolError(f"unknown header fields; known are {', '.join(sorted(_KNOWN))}")
@@ -93,7 +93,7 @@ def check_envelope(data: bytes) -> None:
 
 def is_short(data: bytes) -> bool:
     """Whether an envelope is well formed and says no more than a message's id."""
-    return SHORT_HEADERS.get(data[:_SHORT_HEAD]) == len(data) and data[_SHORT_HEAD:].isascii()
+    return SHORT_HEADERS.get(data[:SHORT_HEAD]) == len(data) and data[SHORT_HEAD:].isascii()
 
 
 _KNOWN: Final = frozenset({"id", "corr", "cause", "ct", "hdr"})
@@ -103,9 +103,9 @@ _KNOWN: Final = frozenset({"id", "corr", "cause", "ct", "hdr"})
 # process a message goes through.
 _MAX_SHORT: Final = 31
 _SHORT: Final = {size: bytes((0x81, 0xA2, *b"id", 0xA0 | size)) for size in range(1, _MAX_SHORT + 1)}
-_SHORT_HEAD: Final = 5
+SHORT_HEAD: Final = 5
 #: What such a header begins with, and how many bytes it has. Its text is still to be looked at: it is all letters.
-SHORT_HEADERS: Final = {head: _SHORT_HEAD + size for size, head in _SHORT.items()}
+SHORT_HEADERS: Final = {head: SHORT_HEAD + size for size, head in _SHORT.items()}
 
 
 def _headers(fields: Fields) -> Mapping[str, str]:

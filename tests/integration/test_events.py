@@ -5,7 +5,9 @@ from collections import Counter
 import anyio
 import pytest
 
-from cqrsbus import Bus, Context, Event, HandlerGroup
+from cqrsbus import Broker, Bus, Context, Event, HandlerGroup
+from cqrsbus.broker.limits import BrokerLimits
+from cqrsbus.routing.limits import RoutingLimits
 
 pytestmark = pytest.mark.anyio
 
@@ -326,3 +328,23 @@ async def test_sixty_four_and_more_unhandled_events_do_not_keep_a_bus_from_leavi
                     await teller.publish("n", number)
                 await started.wait()
             assert bus.status == "closed"
+
+
+@pytest.mark.parametrize(("max_frame", "window"), [(4096, 1 << 20), (4096, 300), (1 << 20, 5000)])
+async def test_a_broker_that_takes_small_frames_only_is_sent_small_batches(max_frame: int, window: int) -> None:
+    """Batches are made of many events, but never larger than the broker takes, nor than its window."""
+    limits = BrokerLimits(max_frame=max_frame, routing=RoutingLimits(publish_window=window))
+    inbox = Inbox(300)
+    with anyio.fail_after(20):
+        async with Broker("tcp://127.0.0.1:0", limits=limits) as broker:
+            listener = Bus("listener", broker.url)
+
+            @listener.event_handler()
+            async def listen(event: Stored) -> None:
+                inbox.add(event.number)
+
+            async with listener, Bus("publisher", broker.url) as publisher:
+                for number in range(300):
+                    await publisher.publish(Stored(number=number), headers={"filler": "x" * 100})
+                await inbox.full.wait()
+    assert inbox.items == list(range(300))

@@ -3,9 +3,11 @@
 import pytest
 
 from cqrsbus.errors import Code
+from cqrsbus.routing.router import Router
 from cqrsbus.wire.batch import singles
 from cqrsbus.wire.envelope import Envelope, encode_envelope
 from cqrsbus.wire.frames import Flag, Frame, Kind
+from cqrsbus.wire.stamp import stamp_of
 from tests.routing.scenario import Scenario
 from tests.wire.batches import batch
 
@@ -59,6 +61,55 @@ def test_as_much_of_a_batch_is_given_as_there_is_credit_for(scenario: Scenario) 
     assert bodies(scenario.take(LISTENER)) == [b"2"]
     scenario.say(LISTENER, Frame(Kind.CREDIT, channel=1, detail=2, id=1))
     assert bodies(scenario.take(LISTENER)) == [b"3", b"4"]
+
+
+def test_credit_in_bytes_counts_as_for_single_events(scenario: Scenario) -> None:
+    size = len(b"e") + len(encode_envelope(Envelope("m0"))) + 1
+    scenario.subscribe(LISTENER, 1, "event", "e", batches=True, bytes=2 * size)
+    scenario.say(PUBLISHER, events(5))
+    assert bodies(scenario.take(LISTENER)) == [b"0", b"1"]
+    scenario.say(LISTENER, Frame(Kind.CREDIT, channel=1, detail=1, id=size - 1))
+    assert bodies(scenario.take(LISTENER)) == [b"2"]
+
+
+def test_the_rest_of_a_batch_is_before_what_came_later() -> None:
+    scenario = Scenario("shop", "desk")
+    scenario.subscribe(LISTENER, 1, "event", "e", batches=True, messages=2)
+    for _ in range(2):
+        scenario.say(PUBLISHER, events(3))
+    seen = bodies(scenario.take(LISTENER))
+    for _ in range(4):
+        scenario.say(LISTENER, Frame(Kind.CREDIT, channel=1, detail=1, id=100))
+        seen += bodies(scenario.take(LISTENER))
+    assert seen == [b"0", b"1", b"2"] * 2
+
+
+def test_a_batch_keeps_its_time_and_its_sender_in_parts(scenario: Scenario) -> None:
+    scenario.subscribe(LISTENER, 1, "event", "e", batches=True, messages=2)
+    said = events(3)
+    said.ttl = 1000
+    scenario.say(PUBLISHER, said)
+    scenario.now = 0.5
+    scenario.say(LISTENER, Frame(Kind.CREDIT, channel=1, detail=1, id=100))
+    first, rest = scenario.take(LISTENER)
+    assert (first.ttl, rest.ttl) == (1000, 500)
+    assert first.stamp == rest.stamp == stamp_of("shop")
+
+
+def test_what_is_taken_one_by_one_is_made_once_for_all() -> None:
+    scenario = Scenario("shop", "desk")
+    for channel in (1, 2):
+        scenario.subscribe(LISTENER, channel, "event", "e")
+    scenario.say(PUBLISHER, events(1))
+    one, other = scenario.take(LISTENER)
+    assert one.tail is other.tail
+
+
+def test_a_header_that_a_broker_does_not_take_it_does_not_take_in_a_batch_either() -> None:
+    router = Router(max_header=4)
+    router.attach(1, "shop", "shop-1")
+    ((_, told),) = router.receive(1, events(1), 0.0)
+    assert (told.kind, told.detail) == (Kind.ERROR, Code.BAD_FRAME)
 
 
 @pytest.mark.parametrize("batches", [True, False])

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from cqrsbus.errors import ProtocolError
 from cqrsbus.wire.batch import (
+    MAX_EVENTS,
     MAX_RECORD_HEADER,
     RECORD,
     BatchWriter,
@@ -128,6 +129,23 @@ def test_a_header_that_is_too_long() -> None:
     check_batch(batch(b"a", [(fits, b"")]))
     with pytest.raises(ProtocolError, match="too long"):
         check_batch(batch(b"a", [(encode_envelope(Envelope("mm", headers={"k": "v" * 1008})), b"")]))
+
+
+def test_the_receiver_may_allow_less() -> None:
+    check_batch(batch(b"a", [(SHORT, b"")]), len(SHORT))
+    with pytest.raises(ProtocolError, match="too long"):
+        check_batch(batch(b"a", [(SHORT, b"")]), len(SHORT) - 1)
+
+
+def test_a_batch_of_too_many_events() -> None:
+    check_batch(batch(b"a", [(SHORT, b"")] * MAX_EVENTS))
+    with pytest.raises(ProtocolError, match="over the limit"):
+        check_batch(batch(b"a", [(SHORT, b"")] * (MAX_EVENTS + 1)))
+
+
+def test_the_usual_header_is_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cqrsbus.wire.batch.check_envelope", pytest.fail)
+    check_batch(batch(b"a", [(SHORT, b"x"), (encode_envelope(Envelope("0123456789abcdef-1234567")), b"\xff")]))
 
 
 def test_a_batch_has_no_header_of_its_own() -> None:
