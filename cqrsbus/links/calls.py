@@ -155,7 +155,8 @@ class OpenCalls:
     def __init__(self) -> None:
         self._calls: dict[int, OpenCall] = {}
         self._numbers = count(1)
-        self._deadlines: DeadlineHeap[OpenCall] = DeadlineHeap()
+        #: By number: an entry may outlive its call for a while, and must not keep the answer alive.
+        self._deadlines: DeadlineHeap[int] = DeadlineHeap()
         self._alarm = Alarm()
         self._make_waiter: MakeWaiter | None = None
         self._waiting: deque[anyio.Event] = deque()
@@ -232,13 +233,13 @@ class OpenCalls:
     def _begin(self, call: OpenCall, deadline: float) -> None:
         self._calls[call.id] = call
         if deadline != math.inf:
-            self._deadlines.set(call, deadline)
+            self._deadlines.set(call.id, deadline)
             self._alarm.bring_forward(deadline)
 
     def close(self, call: OpenCall) -> None:
         """A call is over: its caller has the result, or has left."""
         self._calls.pop(call.id, None)
-        self._deadlines.discard(call)
+        self._deadlines.discard(call.id)
         self.offer_place()
 
     def find(self, id: int) -> OpenCall | None:
@@ -263,7 +264,8 @@ class OpenCalls:
         while True:
             await self._alarm.sleep_until(self._deadlines.earliest)
             now = anyio.current_time()
-            for call in list(self._deadlines.pop_expired(now)):
-                later = call.expire(now)
+            for number in list(self._deadlines.pop_expired(now)):
+                call = self._calls.get(number)
+                later = None if call is None else call.expire(now)
                 if later is not None:
-                    self._deadlines.set(call, later)
+                    self._deadlines.set(number, later)

@@ -1,13 +1,15 @@
 """Open calls: each ends exactly once, what comes later is counted, and places are given on."""
 
 import math
+import weakref
 
 import anyio
 import pytest
 
 from cqrsbus import ConnectionLostError, DeadlineExceededError, DeliveryUnknownError, NoHandlerError
+from cqrsbus.errors import Code
 from cqrsbus.links.calls import OpenCalls, Verb
-from cqrsbus.wire.frames import Frame, Kind
+from cqrsbus.wire.frames import Flag, Frame, Kind
 
 pytestmark = pytest.mark.anyio
 
@@ -23,6 +25,41 @@ async def test_the_first_end_counts() -> None:
     assert await call.result() is answer
     calls.close(call)
     assert len(calls) == 0
+
+
+async def test_of_two_answers_the_first_counts() -> None:
+    call = OpenCalls().open(Verb.ASK, "t", timeout=1, deadline=math.inf)
+    first = Frame(Kind.REPLY, id=call.id)
+    call.answer(first)
+    call.answer(Frame(Kind.REPLY, id=call.id))
+    call.answer(Frame(Kind.REPLY, id=call.id, flags=Flag.FAILED, detail=Code.REMOTE_ERROR))
+    assert await call.result() is first
+
+
+async def test_an_error_is_not_replaced_by_an_answer() -> None:
+    call = OpenCalls().open(Verb.ASK, "t", timeout=1, deadline=math.inf)
+    call.fail(NoHandlerError())
+    call.answer(Frame(Kind.REPLY, id=call.id))
+    with pytest.raises(NoHandlerError):
+        await call.result()
+
+
+async def test_nothing_of_a_call_outlives_it() -> None:
+    """Though its deadline is far off, and others are open."""
+
+    class Answer(Frame):
+        __slots__ = ("__weakref__",)
+
+    calls = OpenCalls()
+    calls.open(Verb.ASK, "t", timeout=None, deadline=anyio.current_time() + 1000)
+    call = calls.open(Verb.ASK, "t", timeout=None, deadline=anyio.current_time() + 2000)
+    answer = Answer(Kind.REPLY, id=call.id)
+    kept = weakref.ref(answer)
+    call.answer(answer)
+    assert await call.result() is answer
+    calls.close(call)
+    del call, answer
+    assert kept() is None
 
 
 async def test_what_comes_for_a_closed_call_is_late_and_counted() -> None:
