@@ -183,10 +183,14 @@ class Context:
         )
 
     def _tell(self) -> "_Told":
-        if self._told is None:
-            assert self._delivery is not None
-            self._told = _told_by(self._delivery)
-        return self._told
+        told = self._told
+        if told is None:
+            delivery = self._delivery
+            # In this order, since a handler's threads may ask at the same time.
+            told = self._told if delivery is None else _told_by(delivery)
+            self._told, self._delivery = told, None
+        assert told is not None
+        return told
 
 
 class _Told(NamedTuple):

@@ -103,6 +103,8 @@ class EventDelivery:
             self._settled = True
             source = self._source
             size = len(source.topic) + len(self._header) + len(self.body)
+            # Whoever keeps its context need not keep what it said.
+            self.body = b""
             source.subscription.handled(source.channel, size)
 
     def reply(self, content_type: str, body: bytes) -> None:

@@ -238,6 +238,8 @@ class BrokerDelivery:
         self._settled = True
         self.on_cancel = None
         self._open.pop(self._frame.id, None)
+        # Whoever keeps its context need not keep what it said.
+        self._frame.tail = self._frame.tail[: self._frame.topic_size + self._frame.header_size]
         if self._open:
             self._channel.put(settlement)
         else:

@@ -73,6 +73,13 @@ def test_it_is_counted_once_however_it_is_settled(source: EventSource, channel: 
     assert channel.frames == [Frame(Kind.CREDIT, channel=3, detail=1, id=size)]
 
 
+def test_it_keeps_what_it_said_no_longer_than_it_must(source: EventSource) -> None:
+    event = EventDelivery(source, ENVELOPE, b"body")
+    event.done()
+    assert event.body == b""
+    assert event.envelope == Envelope("m-1")
+
+
 @pytest.mark.anyio
 async def test_it_has_no_answers(source: EventSource) -> None:
     with pytest.raises(RuntimeError, match="no answers"):

@@ -66,6 +66,11 @@ class TestSettling:
         assert delivery(FakeChannel()).wants_answer
         assert not delivery(FakeChannel(), Flag.NEEDS_ACK).wants_answer
 
+    def test_it_keeps_what_it_said_no_longer_than_it_must(self) -> None:
+        given = delivery(FakeChannel())
+        given.done()
+        assert (given.topic, given.envelope, given.body) == ("a.b", Envelope("m-1"), b"")
+
     def test_an_answer(self) -> None:
         channel = FakeChannel()
         delivery(channel).reply("application/msgpack", b"\x01")
