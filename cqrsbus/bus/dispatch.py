@@ -119,9 +119,11 @@ class Binding:
             return
         try:
             message = call.decode(delivery.content_type, delivery.body)
-        except (ProtocolError, InvalidMessageError):
-            # It is read again there, and told what is wrong with it.
+        except ProtocolError:
             await self._work_each(delivery, scope, None)
+            return
+        except InvalidMessageError as error:
+            await self._work_each(delivery, scope, Reading(None, unreadable=error))
             return
         context = context_of(delivery, scope)
         token = current_context.set(context)
@@ -143,6 +145,7 @@ class Binding:
             content_type = delivery.content_type
         except ProtocolError as error:
             self._fail_unreadable(self._first, delivery, InvalidMessageError(error.reason), "")
+            delivery.done()
             return
         context = context_of(delivery, scope)
         token = current_context.set(context)

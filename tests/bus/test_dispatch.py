@@ -3,11 +3,11 @@
 import logging
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import anyio
 import pytest
-from pydantic import BaseModel, field_validator
+from pydantic import AfterValidator, BaseModel, field_validator
 
 from cqrsbus.bus.codec import JSON, MSGPACK
 from cqrsbus.bus.context import Context, get_context
@@ -167,11 +167,28 @@ async def test_what_cannot_be_read_never_reaches_the_handler(
     assert not seen
 
 
-async def test_an_unreadable_event_is_done_with() -> None:
+@pytest.mark.parametrize("make", [lambda: delivery("x"), lambda: FakeDelivery(1)], ids=["body", "header"])
+async def test_an_unreadable_event_is_done_with(make: Callable[[], FakeDelivery]) -> None:
     seen: list[object] = []
     binding = raising("event", AssertionError(), seen)
-    assert await worked_on(binding, delivery("x")) == DONE
+    assert await worked_on(binding, make()) == DONE
     assert not seen
+
+
+async def test_what_does_not_fit_is_looked_at_once() -> None:
+    looks: list[int] = []
+
+    def refuse(number: int) -> int:
+        looks.append(number)
+        raise ValueError("no")
+
+    async def answer(number: Annotated[int, AfterValidator(refuse)]) -> int:
+        raise AssertionError
+
+    settlement = await worked_on(answering(answer), delivery(1))
+    assert settlement is not None
+    assert settlement[:2] == ("fail", Code.INVALID_MESSAGE)
+    assert looks == [1]
 
 
 async def test_a_validator_of_the_messages_own_that_fails(log: pytest.LogCaptureFixture) -> None:
