@@ -28,13 +28,15 @@ if TYPE_CHECKING:
 class Readable:
     """Tells one task at a time when a socket is readable."""
 
-    __slots__ = ("_chosen", "_echo_due", "_echoes", "_fd", "_loop", "_waiter")
+    __slots__ = ("_chosen", "_echo_due", "_echoes", "_fd", "_loop", "_sock", "_waiter")
 
     def __init__(self) -> None:
         self._chosen = False
         self._loop: AbstractEventLoop | None = None
         #: The registered descriptor, or -1.
         self._fd = -1
+        #: Kept while it is registered: were it closed by being forgotten, another would get its number.
+        self._sock: socket.socket | None = None
         self._waiter: Future[None] | None = None
         self._echoes = False
         self._echo_due = False
@@ -77,11 +79,12 @@ class Readable:
             self._loop = None
             return False
         self._fd = sock.fileno()
+        self._sock = sock
         self._echo_due = False
         return True
 
     def _unregister(self) -> None:
-        fd, self._fd = self._fd, -1
+        fd, self._fd, self._sock = self._fd, -1, None
         if fd >= 0 and self._loop is not None and not self._loop.is_closed():
             self._loop.remove_reader(fd)
 

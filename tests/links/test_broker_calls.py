@@ -130,6 +130,25 @@ async def test_the_publish_window_holds_the_publisher_and_credit_lets_it_go_on()
     assert outcome.error is None
 
 
+async def test_an_event_takes_as_much_of_the_window_as_the_broker_counts() -> None:
+    channel = FakeChannel()
+    async with running(channel) as (link, _):
+        await link.publish(outgoing(10), timeout=1)
+        sent = await channel.said(Kind.PUBLISH)
+        assert link._window._used == sent.size
+
+
+async def test_who_is_cancelled_already_sends_nothing() -> None:
+    channel = FakeChannel()
+    async with running(channel) as (link, _):
+        for call in (link.ask(outgoing(), timeout=1), link.send(outgoing(), timeout=1, wait=False)):
+            with anyio.CancelScope() as scope:
+                scope.cancel()
+                await call
+            assert scope.cancelled_caught
+        assert channel.silent
+
+
 async def test_an_event_of_a_new_connection_is_not_put_on_the_old_one() -> None:
     first, second = FakeChannel(), FakeChannel()
     async with running(first) as (link, broker):
