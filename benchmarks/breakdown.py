@@ -21,7 +21,9 @@ _EVENTS = 150_000
 #: Which stage a file belongs to; the first that its path contains.
 _STAGES: tuple[tuple[str, str], ...] = (
     ("cqrsbus/bus/codec", "encode, decode, validate"),
+    ("cqrsbus/bus/plain", "encode, decode, validate"),
     ("cqrsbus/bus/types", "encode, decode, validate"),
+    ("cqrsbus/bus/bounds", "encode, decode, validate"),
     ("/pydantic/", "encode, decode, validate"),
     ("/msgpack/", "encode, decode, validate"),
     ("cqrsbus/transports", "sockets, system calls included"),
