@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 CODE   := $(wildcard cqrsbus tests examples benchmarks)
 # How many tests run at the same time; JOBS=0 runs them one after the other, in order.
-JOBS   := 2
+JOBS   := 3
 ARGS   :=
 
 .DEFAULT_GOAL := help

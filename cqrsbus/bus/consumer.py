@@ -24,6 +24,7 @@ from cqrsbus.bus.handler_scope import HandlerScope
 from cqrsbus.bus.waiting import ArrivalOrder, Reading, Waiting
 from cqrsbus.errors import Code
 from cqrsbus.links.port import Delivery
+from cqrsbus.waiter import MakeWaiter, Waiter, waiters
 
 #: A handler that never waits lets the other tasks of the loop run after so many messages.
 IN_A_ROW: Final = 64
@@ -60,7 +61,8 @@ class Consumer:
         self._cancellable = cancellable
         self._tasks = tasks
         self._waiting: Waiting = ArrivalOrder() if waiting is None else waiting
-        self._resting: list[anyio.Event] = []
+        self._resting: list[Waiter] = []
+        self._make_waiter: MakeWaiter | None = None
         self._workers = 0
         #: Workers that are to run and have not yet.
         self._roused = 0
@@ -98,7 +100,7 @@ class Consumer:
             return
         self._roused += 1
         if self._resting:
-            self._resting.pop().set()
+            self._resting.pop().wake()
         else:
             self._workers += 1
             self._tasks.start_soon(self._run_worker)
@@ -166,14 +168,16 @@ class Consumer:
 
     async def _rest(self) -> None:
         """Wait until there may be work."""
-        woken = anyio.Event()
-        self._resting.append(woken)
+        if self._make_waiter is None:
+            self._make_waiter = waiters()
+        waiter = self._make_waiter()
+        self._resting.append(waiter)
         self._note_idle()
         try:
-            await woken.wait()
+            await waiter.wait()
         finally:
-            if woken in self._resting:
-                self._resting.remove(woken)
+            if waiter in self._resting:
+                self._resting.remove(waiter)
             else:
                 self._roused -= 1
 
