@@ -18,6 +18,7 @@ from typing import TypeVar
 import anyio
 
 from cqrsbus.transports.port import Sendable
+from cqrsbus.transports.readable import Readable
 from cqrsbus.transports.waiting_stream import WaitingStream
 
 T = TypeVar("T")
@@ -31,13 +32,14 @@ class SocketStream(WaitingStream):
         peer: The other end, for messages.
     """
 
-    __slots__ = ("_receive_error", "_send_error", "_sock", "_waiting")
+    __slots__ = ("_readable", "_receive_error", "_send_error", "_sock", "_waiting")
 
     def __init__(self, sock: socket.socket, peer: str) -> None:
         super().__init__(peer)
         sock.setblocking(False)
         self._sock = sock
         self._waiting = 0
+        self._readable = Readable()
         self._receive_error: Exception | None = None
         self._send_error: Exception | None = None
 
@@ -73,7 +75,7 @@ class SocketStream(WaitingStream):
             raise anyio.BrokenResourceError from error
 
     async def _takeable(self) -> None:
-        await self._wait(anyio.wait_readable)
+        await self._wait(self._readable.wait)
 
     async def _puttable(self) -> None:
         await self._wait(anyio.wait_writable)
@@ -83,6 +85,8 @@ class SocketStream(WaitingStream):
             self._sock.shutdown(socket.SHUT_WR)
 
     def _release(self) -> None:
+        # Before the descriptor is closed, and given to another connection.
+        self._readable.close()
         if not self._waiting:
             self._sock.close()
             return

@@ -22,8 +22,8 @@ from anyio.lowlevel import checkpoint_if_cancelled
 
 from cqrsbus.errors import ConnectError, ListenError
 from cqrsbus.transports.socket_listener import SocketListener
+from cqrsbus.transports.socket_stream import SocketStream
 from cqrsbus.transports.url import Address, format_url
-from cqrsbus.transports.watched_stream import WatchedSocketStream
 
 #: What the socket module takes: (host, port), for IPv6 with flow information and scope.
 SocketAddress: TypeAlias = tuple[str, int] | tuple[str, int, int, int]
@@ -44,7 +44,7 @@ async def listen(address: Address, *, backlog: int) -> SocketListener:
     raise ListenError(f"cannot listen on {url}: {'; '.join(causes)}")
 
 
-async def connect(address: Address) -> WatchedSocketStream:
+async def connect(address: Address) -> SocketStream:
     """Connect to a tcp address; see `cqrsbus.transports.connect`."""
     url = format_url(address)
     if address.port == 0:
@@ -117,14 +117,14 @@ def _listening_socket(family: int, where: SocketAddress, backlog: int) -> socket
     return sock
 
 
-def _stream(sock: socket.socket, where: SocketAddress) -> WatchedSocketStream:
+def _stream(sock: socket.socket, where: SocketAddress) -> SocketStream:
     try:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except BaseException:
         # Some systems refuse it where the peer has left already.
         sock.close()
         raise
-    return WatchedSocketStream(sock, format_url(Address("tcp", host=where[0], port=where[1])))
+    return SocketStream(sock, format_url(Address("tcp", host=where[0], port=where[1])))
 
 
 def _cause(where: SocketAddress, error: OSError) -> str:

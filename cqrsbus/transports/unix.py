@@ -23,8 +23,8 @@ from anyio.lowlevel import checkpoint
 
 from cqrsbus.errors import ConnectError, ListenError
 from cqrsbus.transports.socket_listener import SocketListener
+from cqrsbus.transports.socket_stream import SocketStream
 from cqrsbus.transports.url import Address, format_url
-from cqrsbus.transports.watched_stream import WatchedSocketStream
 
 #: What fits into the system's socket address, in bytes (108 with the closing NUL on Linux).
 MAX_PATH_BYTES = 107
@@ -58,10 +58,10 @@ async def listen(address: Address, *, backlog: int) -> SocketListener:
                 os.unlink(path)
         _unlock(lock, path)
 
-    return SocketListener(sock, url, lambda accepted, _: WatchedSocketStream(accepted, url), on_close=clean_up)
+    return SocketListener(sock, url, lambda accepted, _: SocketStream(accepted, url), on_close=clean_up)
 
 
-async def connect(address: Address) -> WatchedSocketStream:
+async def connect(address: Address) -> SocketStream:
     """Connect to a unix address; see `cqrsbus.transports.connect`."""
     path = _absolute(address.path)
     url = format_url(Address("unix", path=path))
@@ -75,7 +75,7 @@ async def connect(address: Address) -> WatchedSocketStream:
     except BaseException:
         sock.close()
         raise
-    return WatchedSocketStream(sock, url)
+    return SocketStream(sock, url)
 
 
 async def _dial(sock: socket.socket, path: str) -> None:

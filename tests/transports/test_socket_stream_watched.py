@@ -8,24 +8,24 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from cqrsbus.native import asyncio_loop
-from cqrsbus.transports.watched_stream import WatchedSocketStream
+from cqrsbus.transports.socket_stream import SocketStream
 
 pytestmark = pytest.mark.anyio
 
-Ends = tuple[WatchedSocketStream, socket.socket]
+Ends = tuple[SocketStream, socket.socket]
 
 
 @pytest.fixture
 def ends() -> Iterator[Ends]:
     """A stream and the plain socket at its other end."""
     ours, theirs = socket.socketpair()
-    stream = WatchedSocketStream(ours, "test")
+    stream = SocketStream(ours, "test")
     yield stream, theirs
     stream.close()
     theirs.close()
 
 
-async def expect_closed(stream: WatchedSocketStream) -> None:
+async def expect_closed(stream: SocketStream) -> None:
     with pytest.raises(anyio.ClosedResourceError):
         await stream.receive()
 
@@ -73,7 +73,7 @@ async def test_a_new_socket_with_the_number_of_a_closed_one_is_left_alone(ends: 
         ours, theirs = socket.socketpair()
         assert number in (ours.fileno(), theirs.fileno())
         fresh, far = (ours, theirs) if ours.fileno() == number else (theirs, ours)
-        again = WatchedSocketStream(fresh, "again")
+        again = SocketStream(fresh, "again")
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_send_when_all_wait, far)
             assert await again.receive() == b"x"
@@ -90,7 +90,7 @@ async def test_a_socket_made_while_the_woken_task_has_not_run_is_left_alone(ends
             # From here to the receive nothing gives the woken task a turn.
             stream.close()
             ours, theirs = socket.socketpair()
-            fresh = WatchedSocketStream(ours, "fresh")
+            fresh = SocketStream(ours, "fresh")
             tasks.start_soon(_send_when_all_wait, theirs)
             assert await fresh.receive() == b"x"
             fresh.close()
