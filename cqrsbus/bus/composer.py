@@ -9,13 +9,14 @@ from itertools import count
 from typing import Final
 
 from cqrsbus.bus.codec import Codec
-from cqrsbus.bus.context import current_context
+from cqrsbus.bus.context import Context, current_context
 from cqrsbus.bus.trace_headers import carry_on
 from cqrsbus.errors import InvalidMessageError, InvalidTopicError
 from cqrsbus.links.port import Outgoing
 from cqrsbus.messages import topic_of
 from cqrsbus.topics import validate_topic
 from cqrsbus.wire.envelope import MAX_ID_LENGTH, NO_HEADERS, Envelope
+from cqrsbus.wire.origin import Origin
 
 #: So many topics are known to be valid before they are checked anew.
 _MAX_CHECKED: Final = 1024
@@ -34,6 +35,8 @@ class Composer:
         # One random prefix per bus and a counter: unique, and much cheaper than a UUID for each message.
         self._prefix = secrets.token_hex(8)
         self._numbers = count(1)
+        self._origin = Origin(Envelope(self._prefix, content_type=codec.content_type))
+        self._last_within: tuple[Context | None, Origin] = None, self._origin
         self._checked: set[str] = set()
 
     def compose(
@@ -58,15 +61,31 @@ class Composer:
         except InvalidMessageError as error:
             error.topic = topic
             raise
-        return Outgoing(topic, self._envelope(topic, headers, message_id), body)
-
-    def _envelope(self, topic: str, headers: Mapping[str, str] | None, message_id: str | None) -> Envelope:
         context = current_context.get()
-        if context is None and headers is None and message_id is None:
-            return Envelope(f"{self._prefix}-{next(self._numbers)}", "", "", self._content_type)
+        if message_id is not None:
+            return Outgoing(topic, self._envelope(_checked_id(message_id, topic), topic, context, headers), body)
+        if headers is not None:
+            origin = Origin(self._envelope(self._prefix, topic, context, headers))
+        elif context is None:
+            origin = self._origin
+        else:
+            origin = self._origin_within(context, topic)
+        return Outgoing(topic, None, body, origin, next(self._numbers))
+
+    def _origin_within(self, context: Context, topic: str) -> Origin:
+        """What messages say of themselves that are sent by the handler of another one; most often several in turn."""
+        handled, origin = self._last_within
+        if handled is not context:
+            origin = Origin(self._envelope(self._prefix, topic, context, None))
+            self._last_within = context, origin
+        return origin
+
+    def _envelope(
+        self, message_id: str, topic: str, context: Context | None, headers: Mapping[str, str] | None
+    ) -> Envelope:
         own = NO_HEADERS if headers is None else _checked_headers(headers, topic)
         return Envelope(
-            f"{self._prefix}-{next(self._numbers)}" if message_id is None else _checked_id(message_id, topic),
+            message_id,
             context.correlation_id if context is not None else "",
             context.message_id if context is not None else "",
             self._content_type,

@@ -13,7 +13,7 @@ The rules:
    for something is soon done side by side; and of work that does not, one worker does all while the others rest.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 import anyio
@@ -74,9 +74,9 @@ class Consumer:
         """Whether nothing waits and nothing is worked on."""
         return not self._waiting and len(self._resting) == self._workers
 
-    def accept(self, delivery: Delivery) -> None:
-        """Take a delivery; never waits. How many wait is bounded by the subscription's credit."""
-        self._waiting.put(delivery)
+    def accept(self, deliveries: Sequence[Delivery]) -> None:
+        """Take deliveries; never waits. How many wait is bounded by the subscription's credit."""
+        self._waiting.put(deliveries)
         self._rouse()
 
     def hand_back(self) -> None:

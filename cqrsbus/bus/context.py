@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeVarTuple, Unpack, final
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVarTuple, Unpack
 
 import anyio
 import anyio.from_thread
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 Ts = TypeVarTuple("Ts")
 
 
-@final
 class Context:
     """One message, seen from the handler it was delivered to.
 
@@ -193,6 +192,18 @@ class Context:
         return told
 
 
+class _DeliveredContext(Context):
+    """A context that asks its delivery when it is asked."""
+
+    __slots__ = ()
+
+    def __init__(self, delivery: Delivery, scope: "HandlerScope | None") -> None:
+        self._told = None
+        self._delivery = delivery
+        self._deadline = delivery.deadline
+        self._scope = scope
+
+
 class _Told(NamedTuple):
     message_id: str
     topic: str
@@ -237,12 +248,7 @@ def context_of(delivery: Delivery, scope: "HandlerScope | None" = None) -> Conte
         delivery: The message. Whether its envelope is intelligible is not looked at: its content type tells before.
         scope: What its handler is to run in.
     """
-    context = Context.__new__(Context)
-    context._told = None  # pyright: ignore[reportPrivateUsage]  # here and below: it is made without its arguments
-    context._delivery = delivery  # pyright: ignore[reportPrivateUsage]
-    context._deadline = delivery.deadline  # pyright: ignore[reportPrivateUsage]
-    context._scope = scope  # pyright: ignore[reportPrivateUsage]
-    return context
+    return _DeliveredContext(delivery, scope)
 
 
 def scope_of(context: Context) -> "HandlerScope | None":

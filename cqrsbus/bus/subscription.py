@@ -2,7 +2,7 @@
 
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
@@ -88,8 +88,8 @@ class Subscription(Generic[T]):
         while self._waiting:
             self._waiting.popleft().hand_back()
 
-    def _accept(self, delivery: Delivery) -> None:
-        self._waiting.append(delivery)
+    def _accept(self, deliveries: Sequence[Delivery]) -> None:
+        self._waiting.extend(deliveries)
         self._arrived.set()
 
     async def _next(self) -> tuple[T, Context]:

@@ -11,15 +11,17 @@ The rules of the order by key:
 """
 
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
 from itertools import count
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from cqrsbus.errors import InvalidMessageError
 from cqrsbus.links.port import Delivery
 
 
-class Reading(NamedTuple):
+@dataclass(slots=True)
+class Reading:
     """What a delivery was read as before its turn came.
 
     Args:
@@ -30,7 +32,7 @@ class Reading(NamedTuple):
     """
 
     key: Hashable
-    message: object = None
+    message: Any = None
     unreadable: InvalidMessageError | None = None
     keyless: Exception | None = None
 
@@ -55,8 +57,8 @@ class Waiting(Protocol):
         """Whether there is one to take."""
         ...
 
-    def put(self, delivery: Delivery) -> None:
-        """Add one that has just come."""
+    def put(self, deliveries: Sequence[Delivery]) -> None:
+        """Add what has just come."""
         ...
 
     def take(self) -> tuple[Delivery, Reading | None] | None:
@@ -86,9 +88,9 @@ class ArrivalOrder:
         """See :attr:`Waiting.is_ready`."""
         return bool(self._deliveries)
 
-    def put(self, delivery: Delivery) -> None:
+    def put(self, deliveries: Sequence[Delivery]) -> None:
         """See :meth:`Waiting.put`."""
-        self._deliveries.append(delivery)
+        self._deliveries.extend(deliveries)
 
     def take(self) -> tuple[Delivery, None] | None:
         """See :meth:`Waiting.take`."""
@@ -132,8 +134,12 @@ class KeyOrder:
         """See :attr:`Waiting.is_ready`."""
         return bool(self._ready)
 
-    def put(self, delivery: Delivery) -> None:
+    def put(self, deliveries: Sequence[Delivery]) -> None:
         """See :meth:`Waiting.put`."""
+        for delivery in deliveries:
+            self._put(delivery)
+
+    def _put(self, delivery: Delivery) -> None:
         reading = self._read(delivery)
         lane = self._lanes.get(reading.key)
         if lane is None:

@@ -133,7 +133,7 @@ class BrokerLink(BrokerCalls):
             on_ready()
 
         self._window.reset(channel.terms.publish_window)
-        self._calls.most = channel.terms.max_open_requests
+        self._calls.most = float(channel.terms.max_open_requests)
         self._conversation = Conversation(channel, self._calls, self._window, self._subscriptions)
         reason = "the bus is closed"
         try:

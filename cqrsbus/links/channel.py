@@ -6,6 +6,7 @@ from typing import Protocol
 from cqrsbus.errors import ProtocolError
 from cqrsbus.wire.frames import MAX_U32, Frame
 from cqrsbus.wire.header import decode_header
+from cqrsbus.wire.origin import Origin
 
 #: With less, looking after the heartbeat would be all there is time for.
 MIN_HEARTBEAT = 0.01
@@ -72,12 +73,13 @@ class Channel(Protocol):
         """Buffer a frame to be sent; never waits, does nothing once the channel is over."""
         ...
 
-    def publish(self, topic: bytes, header: bytes, body: bytes) -> None:
+    def publish(self, topic: str, origin: Origin, number: int, body: bytes) -> None:
         """Buffer an event to be published: :meth:`put` for the usual case, which may join it with others.
 
         Args:
             topic: Where it goes.
-            header: Its envelope.
+            origin: What it says of itself, but for its number.
+            number: Its number.
             body: The encoded event.
         """
         ...

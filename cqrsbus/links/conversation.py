@@ -16,10 +16,9 @@ from cqrsbus.background import Background
 from cqrsbus.errors import BusError, Code, ConnectionLostError, ProtocolError
 from cqrsbus.links.calls import Call, OpenCalls, Verb
 from cqrsbus.links.channel import Channel
-from cqrsbus.links.event_delivery import EventDelivery, EventSource
+from cqrsbus.links.event_delivery import deliveries
 from cqrsbus.links.local_subscription import BrokerDelivery, LocalSubscription
 from cqrsbus.links.window import Window
-from cqrsbus.wire.batch import records
 from cqrsbus.wire.failures import error_in
 from cqrsbus.wire.frames import Flag, Frame, Kind
 
@@ -167,11 +166,9 @@ class Conversation:
         if subscription is None:
             self._return_stray(frame)
         elif frame.id:
-            subscription.sink(BrokerDelivery(frame, self._channel, self._deliveries, deadline))
+            subscription.sink((BrokerDelivery(frame, self._channel, self._deliveries, deadline),))
         else:
-            source = EventSource(frame, self._channel, subscription, deadline)
-            for header, body in records(frame) if frame.flags & Flag.BATCH else ((frame.header, frame.body),):
-                subscription.sink(EventDelivery(source, header, body))
+            subscription.sink(deliveries(frame, self._channel, subscription, deadline))
 
     def _return_stray(self, frame: Frame) -> None:
         """It crossed our UNSUBSCRIBE on the way: somebody else may want it."""

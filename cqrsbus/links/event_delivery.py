@@ -6,8 +6,10 @@ from typing import Any
 from cqrsbus.errors import Code
 from cqrsbus.links.channel import Channel
 from cqrsbus.links.local_subscription import LocalSubscription
+from cqrsbus.wire.batch import bodies
 from cqrsbus.wire.envelope import DEFAULT_CONTENT_TYPE, Envelope, decode_envelope, is_short
-from cqrsbus.wire.frames import Frame
+from cqrsbus.wire.frames import Flag, Frame
+from cqrsbus.wire.origin import numbered
 from cqrsbus.wire.stamp import sender_of
 
 
@@ -21,14 +23,38 @@ class EventSource:
         deadline: When they are no longer worth starting, on anyio's clock.
     """
 
-    __slots__ = ("_stamp", "channel", "deadline", "subscription", "topic")
+    __slots__ = ("_envelope", "_header", "_stamp", "channel", "deadline", "shared_size", "subscription", "topic")
 
     def __init__(self, frame: Frame, channel: Channel, subscription: LocalSubscription, deadline: float | None) -> None:
         self.topic = frame.topic
         self.channel = channel
         self.subscription = subscription
         self.deadline = deadline
+        #: Bytes that each event counts beside its body.
+        self.shared_size = frame.topic_size + frame.header_size
+        self._header = frame.header
+        self._envelope: Envelope | None = None
         self._stamp = frame.stamp
+
+    @property
+    def envelope(self) -> Envelope:
+        """What the first event says of itself, and all but for their ids.
+
+        Raises:
+            ProtocolError: It says nothing intelligible.
+        """
+        if self._envelope is None:
+            self._envelope = decode_envelope(self._header)
+        return self._envelope
+
+    @property
+    def content_type(self) -> str:
+        """What the bodies are.
+
+        Raises:
+            ProtocolError: The envelope does not tell.
+        """
+        return DEFAULT_CONTENT_TYPE if is_short(self._header) else self.envelope.content_type
 
     @property
     def sender(self) -> str:
@@ -43,17 +69,16 @@ class EventDelivery:
 
     Args:
         source: What it shares with the other events of its frame.
-        header: Its envelope.
+        place: How many events stand before it there.
         body: The encoded event.
     """
 
-    __slots__ = ("_envelope", "_header", "_settled", "_source", "body", "cancelled", "deadline", "on_cancel")
+    __slots__ = ("_place", "_settled", "_source", "body", "cancelled", "deadline", "on_cancel")
 
-    def __init__(self, source: EventSource, header: bytes, body: bytes) -> None:
+    def __init__(self, source: EventSource, place: int, body: bytes) -> None:
         self._source = source
-        self._header = header
+        self._place = place
         self.body = body
-        self._envelope: Envelope | None = None
         self._settled = False
         self.deadline = source.deadline
         # Nobody waits for an event: its caller cannot leave.
@@ -68,14 +93,12 @@ class EventDelivery:
     @property
     def envelope(self) -> Envelope:
         """What the event says of itself."""
-        if self._envelope is None:
-            self._envelope = decode_envelope(self._header)
-        return self._envelope
+        return numbered(self._source.envelope, self._place)
 
     @property
     def content_type(self) -> str:
         """See :attr:`Delivery.content_type`."""
-        return DEFAULT_CONTENT_TYPE if is_short(self._header) else self.envelope.content_type
+        return self._source.content_type
 
     @property
     def sender(self) -> str:
@@ -102,7 +125,7 @@ class EventDelivery:
         if not self._settled:
             self._settled = True
             source = self._source
-            size = len(source.topic) + len(self._header) + len(self.body)
+            size = source.shared_size + len(self.body)
             # Whoever keeps its context need not keep what it said.
             self.body = b""
             source.subscription.handled(source.channel, size)
@@ -122,3 +145,22 @@ class EventDelivery:
     def hand_back(self) -> None:
         """See :meth:`Delivery.hand_back`; it goes to nobody else."""
         self.done()
+
+
+def deliveries(
+    frame: Frame, channel: Channel, subscription: LocalSubscription, deadline: float | None
+) -> list[EventDelivery]:
+    """The events of a DELIVER frame that is not to be settled.
+
+    Args:
+        frame: The frame, be it a batch.
+        channel: The connection it came over.
+        subscription: The subscription it came through.
+        deadline: When they are no longer worth starting, on anyio's clock.
+
+    Raises:
+        ProtocolError: BAD_FRAME, the batch is none.
+    """
+    source = EventSource(frame, channel, subscription, deadline)
+    found = bodies(frame) if frame.flags & Flag.BATCH else [frame.body]
+    return [EventDelivery(source, place, body) for place, body in enumerate(found)]

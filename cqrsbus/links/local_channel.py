@@ -12,6 +12,7 @@ import anyio
 from cqrsbus.errors import ConnectionLostError
 from cqrsbus.links.channel import Terms
 from cqrsbus.wire.frames import Frame, Kind
+from cqrsbus.wire.origin import Origin
 
 
 class Inbox:
@@ -86,9 +87,9 @@ class LocalChannel:
         else:
             self._exchange.receive(self._number, (frame,))
 
-    def publish(self, topic: bytes, header: bytes, body: bytes) -> None:
+    def publish(self, topic: str, origin: Origin, number: int, body: bytes) -> None:
         """See :meth:`Channel.publish`."""
-        self.put(Frame.of(Kind.PUBLISH, topic=topic, header=header, body=body))
+        self.put(Frame.of(Kind.PUBLISH, topic=topic.encode(), header=origin.header(number), body=body))
 
     def put_now(self, frame: Frame) -> None:
         """See :meth:`Channel.put_now`; there is no buffer."""

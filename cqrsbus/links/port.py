@@ -21,7 +21,8 @@ from typing import Any, NamedTuple, Protocol
 from anyio.abc import TaskStatus
 
 from cqrsbus.errors import Code
-from cqrsbus.wire.envelope import Envelope
+from cqrsbus.wire.envelope import Envelope, encode_envelope
+from cqrsbus.wire.origin import Origin
 
 
 class LinkStatus(StrEnum):
@@ -33,18 +34,39 @@ class LinkStatus(StrEnum):
     CLOSED = "closed"
 
 
-class Outgoing(NamedTuple):
+class Outgoing:
     """A message on its way out.
 
     Args:
         topic: A valid topic.
-        envelope: What it says of itself.
+        envelope: What it says of itself; None if its origin tells.
         body: The encoded message.
+        origin: What it has in common with those sent before and after it, if it has a number.
+        number: Its number.
     """
 
-    topic: str
-    envelope: Envelope
-    body: bytes
+    __slots__ = ("_envelope", "body", "number", "origin", "topic")
+
+    def __init__(
+        self, topic: str, envelope: Envelope | None, body: bytes, origin: Origin | None = None, number: int = 0
+    ) -> None:
+        self.topic = topic
+        self.body = body
+        self.origin = origin
+        self.number = number
+        self._envelope = envelope
+
+    @property
+    def envelope(self) -> Envelope:
+        """What it says of itself."""
+        if self._envelope is None:
+            assert self.origin is not None
+            self._envelope = self.origin.envelope_of(self.number)
+        return self._envelope
+
+    def header(self) -> bytes:
+        """The same, encoded."""
+        return encode_envelope(self.envelope) if self.origin is None else self.origin.header(self.number)
 
 
 class Answer(NamedTuple):
@@ -242,7 +264,8 @@ class Delivery(Protocol):
         ...
 
 
-Sink = Callable[[Delivery], None]
+#: Takes deliveries that came together, in their order.
+Sink = Callable[[Sequence[Delivery]], None]
 
 
 class Subscribed(Protocol):

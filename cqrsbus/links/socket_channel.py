@@ -18,10 +18,12 @@ from cqrsbus.transports import connect
 from cqrsbus.transports.framed import FramedStream
 from cqrsbus.transports.port import ByteStream
 from cqrsbus.version import PRODUCT
+from cqrsbus.wire.batch import MAX_BATCH_HEADER
 from cqrsbus.wire.connection import PREAMBLE, Connection, Role
 from cqrsbus.wire.failures import error_in
 from cqrsbus.wire.frames import HEAD_SIZE, Frame, Kind
 from cqrsbus.wire.header import encode_header
+from cqrsbus.wire.origin import Origin
 
 HANDSHAKE_TIMEOUT = 5.0
 WRITE_TIMEOUT = 10.0
@@ -43,7 +45,7 @@ class SocketChannel:
         self._framed = framed
         self._early = early
         self.terms = terms
-        framed.max_batch = min(framed.max_batch, terms.max_frame - HEAD_SIZE - MAX_TOPIC_BYTES)
+        framed.max_batch = min(framed.max_batch, terms.max_frame - HEAD_SIZE - MAX_TOPIC_BYTES - MAX_BATCH_HEADER)
 
     @property
     def last_received(self) -> float:
@@ -60,9 +62,9 @@ class SocketChannel:
         self._framed.put(frame)
         self._framed.flush_soon()
 
-    def publish(self, topic: bytes, header: bytes, body: bytes) -> None:
+    def publish(self, topic: str, origin: Origin, number: int, body: bytes) -> None:
         """See :meth:`Channel.publish`."""
-        self._framed.put_event(topic, header, body)
+        self._framed.put_event(topic, origin, number, body)
         self._framed.flush_soon()
 
     def put_now(self, frame: Frame) -> None:

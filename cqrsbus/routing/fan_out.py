@@ -15,7 +15,7 @@ from cqrsbus.routing.courier import Courier
 from cqrsbus.routing.job import Job, deadline_of
 from cqrsbus.routing.peer import Peer
 from cqrsbus.routing.topology import Topology
-from cqrsbus.wire.batch import MAX_RECORD_HEADER, check_batch, events_in, frames_size
+from cqrsbus.wire.batch import MAX_BATCH_HEADER, check_batch, events_in, frames_size
 from cqrsbus.wire.envelope import check_envelope
 from cqrsbus.wire.frames import Flag, Frame
 
@@ -25,7 +25,7 @@ class FanOut:
 
     Args:
         window: Bytes of events that a publisher may have under way.
-        max_header: Bytes that the header of an event in a batch may have.
+        max_header: Bytes that the header of a batch may have.
         topology: Who hears what.
         courier: What gives jobs to members.
         counters: What to count in.
@@ -33,7 +33,7 @@ class FanOut:
 
     def __init__(self, window: int, max_header: int, topology: Topology, courier: Courier, counters: Counters) -> None:
         self._window = window
-        self._max_header = min(max_header, MAX_RECORD_HEADER)
+        self._max_header = min(max_header, MAX_BATCH_HEADER)
         self._topology = topology
         self._courier = courier
         self._counters = counters

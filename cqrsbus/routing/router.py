@@ -31,7 +31,7 @@ from cqrsbus.routing.peer import Peer, Subscription
 from cqrsbus.routing.requests import Requests
 from cqrsbus.routing.topology import Topology
 from cqrsbus.topics import validate_topic
-from cqrsbus.wire.batch import MAX_RECORD_HEADER
+from cqrsbus.wire.batch import MAX_BATCH_HEADER
 from cqrsbus.wire.envelope import check_envelope
 from cqrsbus.wire.frames import MAX_U16, RESERVED_FLAGS, Flag, Frame, Kind
 from cqrsbus.wire.header import decode_header
@@ -42,10 +42,10 @@ class Router:
 
     Args:
         limits: Bounds on what is kept.
-        max_header: Bytes that the header of an event in a batch may have; of frames the receiver has seen to it.
+        max_header: Bytes that the header of a batch may have; of other frames the receiver has seen to it.
     """
 
-    def __init__(self, limits: RoutingLimits | None = None, *, max_header: int = MAX_RECORD_HEADER) -> None:
+    def __init__(self, limits: RoutingLimits | None = None, *, max_header: int = MAX_BATCH_HEADER) -> None:
         self.limits = limits or RoutingLimits()
         self.counters = Counters()
         self._peers: dict[int, Peer] = {}

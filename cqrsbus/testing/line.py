@@ -20,6 +20,7 @@ from cqrsbus.links.channel import Channel, Terms
 from cqrsbus.testing.faults import Faults
 from cqrsbus.testing.held import Held
 from cqrsbus.wire.frames import Frame, Kind
+from cqrsbus.wire.origin import Origin
 
 _HEARTBEAT: Final = frozenset({Kind.PING, Kind.PONG})
 _MESSAGES: Final = frozenset({Kind.SEND, Kind.ASK, Kind.PUBLISH})
@@ -127,9 +128,9 @@ class TappedChannel:
         elif frame.kind != Kind.CANCEL or not self.held.remove(frame.id):
             self._channel.put(frame)
 
-    def publish(self, topic: bytes, header: bytes, body: bytes) -> None:
+    def publish(self, topic: str, origin: Origin, number: int, body: bytes) -> None:
         """See :meth:`Channel.publish`."""
-        self.put(Frame.of(Kind.PUBLISH, topic=topic, header=header, body=body))
+        self.put(Frame.of(Kind.PUBLISH, topic=topic.encode(), header=origin.header(number), body=body))
 
     def put_now(self, frame: Frame) -> None:
         """See :meth:`Channel.put_now`."""

@@ -20,19 +20,20 @@ from anyio.lowlevel import checkpoint
 
 from cqrsbus.errors import ProtocolError
 from cqrsbus.transports.port import CHUNK_BYTES, MOST_BUFFERS, ByteStream
-from cqrsbus.wire.batch import MAX_RECORD_HEADER, RECORD_SIZE, BatchWriter
+from cqrsbus.wire.batch import MAX_BATCH_HEADER, BatchWriter
 from cqrsbus.wire.connection import Connection
 from cqrsbus.wire.frames import Frame, Kind
+from cqrsbus.wire.origin import Origin
 
 #: Chunks are joined up to this size, and so much has to be taken by the peer in time.
 WRITE_SIZE = 65536
 #: What one system call is given at most: a body of 1 MiB, and what stands before it.
 LONGEST_WRITE = 1024 * 1024 + WRITE_SIZE
 #: A batch has at most so many events and bytes: what it is for, to save work for each event, is achieved by then.
-BATCH_EVENTS = 64
+BATCH_EVENTS = 128
 BATCH_SIZE = 32768
 #: A larger event has a frame of its own, which is not copied so often.
-LARGEST_RECORD = 2048
+LARGEST_IN_BATCH = 2048
 #: Up to this size a copy costs less than to keep the tail apart, which other connections may share.
 SHARED_FROM = 1024
 #: From this size it is handed to the system as it is.
@@ -61,7 +62,7 @@ class FramedStream:
         #: Whether there may be a chunk that is not worth joining.
         self._large = False
         self._batch: BatchWriter | None = None
-        #: Bytes of the events of a batch; less where the peer takes small frames only.
+        #: Bytes of the bodies of a batch; less where the peer takes small frames only.
         self.max_batch = BATCH_SIZE
         #: Bytes received since the last turn that others were given.
         self._received = 0
@@ -89,20 +90,28 @@ class FramedStream:
             self._end_batch()
         self._append(frame)
 
-    def put_event(self, topic: bytes, header: bytes, body: bytes) -> None:
+    def put_event(self, topic: str, origin: Origin, number: int, body: bytes) -> None:
         """Buffer an event: a PUBLISH frame, or a part of one; see :meth:`put`."""
         if self._finished or self._broken:
             return
-        size = RECORD_SIZE + len(header) + len(body)
-        if size > LARGEST_RECORD or len(header) > MAX_RECORD_HEADER:
-            self.put(Frame.of(_PUBLISH, topic=topic, header=header, body=body))
+        size = len(body)
+        if size > LARGEST_IN_BATCH or origin.header_size > MAX_BATCH_HEADER:
+            self.put(Frame.of(_PUBLISH, topic=topic.encode(), header=origin.header(number), body=body))
             return
         batch = self._batch
-        if batch is None or batch.topic != topic or batch.count >= BATCH_EVENTS or batch.size + size > self.max_batch:
+        if (
+            batch is None
+            or batch.next_number != number
+            or batch.topic != topic
+            or not batch.origin.same(origin)
+            or batch.count >= BATCH_EVENTS
+            or batch.size + size > self.max_batch
+        ):
             self._end_batch()
-            batch = self._batch = BatchWriter(topic)
-        batch.add(header, body)
-        self.buffered += size
+            batch = self._batch = BatchWriter(topic, origin, number)
+        before = batch.size
+        batch.add(body)
+        self.buffered += batch.size - before
 
     def _end_batch(self) -> None:
         batch, self._batch = self._batch, None

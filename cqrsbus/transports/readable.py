@@ -14,7 +14,7 @@ Where the loop is none of asyncio's, or cannot watch sockets, anyio does it.
 
 import socket
 import sys
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 import anyio
@@ -86,7 +86,9 @@ class Readable:
     def _unregister(self) -> None:
         fd, self._fd, self._sock = self._fd, -1, None
         if fd >= 0 and self._loop is not None and not self._loop.is_closed():
-            self._loop.remove_reader(fd)
+            # Not all loops return what their type says.
+            remove: Callable[[int], object] = self._loop.remove_reader
+            remove(fd)
 
     def _on_readable(self) -> None:
         if self._echo_due:

@@ -2,132 +2,121 @@
 
 The rules:
 
-1. Behind the topic of a PUBLISH or DELIVER with the flag BATCH come records, one behind the other, and nothing else::
+1. Behind the topic and the header of a PUBLISH or DELIVER with the flag BATCH come the lengths of the bodies, and then
+   the bodies, one behind the other::
 
-       length  header#  | header | body
-       u32     u16      | msgpack | opaque
+       length ... | body ...
+       u32        | opaque
 
-   ``length`` counts every byte of the record after itself; ``detail`` is how many records there are, from 1.
-2. A batch means the same as its events one after the other, each in a frame of its own. So it may be cut between any
-   two records, and whatever is counted in bytes or messages is counted as if they had come so.
-3. A record's header has at most :data:`MAX_RECORD_HEADER` bytes. An event with a longer one has a frame of its own. A
+   ``detail`` is how many there are, from 1.
+2. The header is the first event's envelope. The others say the same of themselves, but for their ids: these are the
+   first one's, counted up in its last :data:`~cqrsbus.wire.origin.DIGITS` letters, a hexadecimal number.
+3. A batch means the same as its events one after the other, each in a frame of its own. So it may be cut between any
+   two of them, and whatever is counted in bytes or messages is counted as if they had come so.
+4. A batch's header has at most :data:`MAX_BATCH_HEADER` bytes. An event with a longer one has a frame of its own. A
    batch has at most :data:`MAX_EVENTS` events: it is carried out in one go, and others wait for that.
 
 Like Kafka's record batches: whoever publishes joins what goes the same way, and the broker passes it on as it came. So
-the broker's work is by the batch, and of each event it only looks at the header.
+the broker's work is by the batch; nothing in it is done for each event.
 """
 
 from collections.abc import Iterator
-from struct import Struct
-from struct import error as struct_error
+from struct import pack, unpack_from
 from typing import Final
 
 from cqrsbus.errors import ProtocolError
-from cqrsbus.wire.envelope import SHORT_HEAD, SHORT_HEADERS, check_envelope
+from cqrsbus.wire.envelope import decode_envelope, encode_envelope
 from cqrsbus.wire.frames import HEAD_SIZE, Flag, Frame, Kind
+from cqrsbus.wire.origin import NUMBERS, Origin, number_of, numbered
 
-RECORD: Final = Struct("!IH")
-RECORD_SIZE: Final = RECORD.size
-MAX_RECORD_HEADER: Final = 1024
+MAX_BATCH_HEADER: Final = 1024
 MAX_EVENTS: Final = 256
-#: The same, with the first bytes of the header. The shortest header, that of an id of one letter, has six.
-_RECORD_AND_START: Final = Struct("!IH5s")
-#: ``length`` counts the header's size, but not itself.
 _LENGTH_SIZE: Final = 4
-_COUNTED: Final = RECORD_SIZE - _LENGTH_SIZE
 _PUBLISH: Final = Kind.PUBLISH.value
 
 
 class BatchWriter:
-    """Joins events on one topic, to be sent in one frame.
+    """Joins events on one topic that come from one origin and are numbered without a gap, to be sent in one frame.
 
     Args:
         topic: The topic of all.
+        origin: What all say of themselves.
+        number: The first one's.
     """
 
-    __slots__ = ("_parts", "count", "size", "topic")
+    __slots__ = ("_bodies", "_first", "count", "next_number", "origin", "size", "topic")
 
-    def __init__(self, topic: bytes) -> None:
+    def __init__(self, topic: str, origin: Origin, number: int) -> None:
         self.topic = topic
+        self.origin = origin
+        self._first = self.next_number = number
+        self._bodies: list[bytes] = []
         self.count = 0
-        #: Bytes of the records.
+        #: Bytes of the bodies and their lengths.
         self.size = 0
-        self._parts: list[bytes] = []
 
-    def add(self, header: bytes, body: bytes) -> None:
-        """Add an event."""
-        header_size = len(header)
-        length = _COUNTED + header_size + len(body)
-        self._parts += (RECORD.pack(length, header_size), header, body)
+    def add(self, body: bytes) -> None:
+        """Add the next event."""
+        self._bodies.append(body)
         self.count += 1
-        self.size += _LENGTH_SIZE + length
+        self.next_number += 1
+        self.size += _LENGTH_SIZE + len(body)
 
     def frame(self) -> Frame:
         """The frame to send; of a single event a frame of its own."""
-        if self.count == 1:
-            _, header, body = self._parts
-            return Frame.of(_PUBLISH, topic=self.topic, header=header, body=body)
-        return Frame.of(_PUBLISH, topic=self.topic, body=b"".join(self._parts), flags=Flag.BATCH, detail=self.count)
+        bodies, count = self._bodies, self.count
+        topic, header = self.topic.encode(), self.origin.header(self._first)
+        if count == 1:
+            return Frame.of(_PUBLISH, topic=topic, header=header, body=bodies[0])
+        lengths = pack(f"!{count}I", *map(len, bodies))
+        tail = b"".join((topic, header, lengths, *bodies))
+        return Frame(_PUBLISH, Flag.BATCH, count, tail=tail, topic_size=len(topic), header_size=len(header))
 
 
-def check_batch(frame: Frame, max_header: int = MAX_RECORD_HEADER) -> None:
-    """Check a batch that is only passed on: its records and their headers.
+def check_batch(frame: Frame, max_header: int = MAX_BATCH_HEADER) -> None:
+    """Check a batch that is only passed on: its header, its ids and its lengths.
 
     Args:
         frame: The batch.
-        max_header: Bytes that the header of a record may have.
+        max_header: Bytes that its header may have.
 
     Raises:
-        ProtocolError: BAD_FRAME, it is not as many records as it says, or the header of one is no envelope.
+        ProtocolError: BAD_FRAME, it is not as many events as it says, or its header is no envelope of such.
     """
-    tail, offset, count = frame.tail, frame.topic_size, 0
-    size, unpack, short = len(tail), _RECORD_AND_START.unpack_from, SHORT_HEADERS.get
-    if frame.header_size:
-        raise ProtocolError("a batch has no header of its own")
-    if frame.detail > MAX_EVENTS:
-        raise ProtocolError(f"a batch of {frame.detail} events is over the limit of {MAX_EVENTS}")
-    try:
-        while offset < size:
-            length, header_size, start = unpack(tail, offset)
-            begin = offset + RECORD_SIZE
-            end = begin + header_size
-            offset += _LENGTH_SIZE + length
-            if end > offset or header_size > max_header:
-                raise ProtocolError("a record of a batch is shorter than its header, or that is too long")
-            # Nearly every header says no more than an id of ASCII letters.
-            if short(start) != header_size or not tail[begin + SHORT_HEAD : end].isascii():
-                check_envelope(tail[begin:end])
-            count += 1
-    except struct_error:
-        raise ProtocolError("a batch ends in the middle of a record") from None
-    if offset != size or not 0 < count == frame.detail:
-        raise ProtocolError(f"a batch says that it has {frame.detail} records, and is something else")
+    count = frame.detail
+    if frame.header_size > max_header:
+        raise ProtocolError(f"a batch's header of {frame.header_size} bytes is over the limit of {max_header}")
+    if not 0 < count <= MAX_EVENTS:
+        raise ProtocolError(f"a batch of {count} events, and not of 1 to {MAX_EVENTS}")
+    if number_of(decode_envelope(frame.header)) + count > NUMBERS:
+        raise ProtocolError("the ids of a batch are counted beyond what their digits can say")
+    start = _bodies_at(frame)
+    if start > len(frame.tail) or start + sum(_lengths(frame)) != len(frame.tail):
+        raise ProtocolError(f"a batch says that it has {count} events, and is something else")
 
 
-def records(frame: Frame) -> Iterator[tuple[bytes, bytes]]:
-    """Header and body of each event of a batch.
+def bodies(frame: Frame) -> list[bytes]:
+    """The body of each event of a batch.
 
     Raises:
-        ProtocolError: BAD_FRAME, the rest is no record.
+        ProtocolError: BAD_FRAME, it is not as many as it says.
     """
-    tail, offset = frame.tail, frame.topic_size
-    size, unpack = len(tail), RECORD.unpack_from
-    while offset < size:
-        if size - offset < RECORD_SIZE:
-            raise ProtocolError("a batch ends in the middle of a record")
-        length, header_size = unpack(tail, offset)
-        begin = offset + RECORD_SIZE
-        body = begin + header_size
-        offset += _LENGTH_SIZE + length
-        if body > offset or offset > size:
-            raise ProtocolError("a record of a batch is shorter than its header, or longer than the batch")
-        yield tail[begin:body], tail[body:offset]
+    tail, end, found = frame.tail, _bodies_at(frame), list[bytes]()
+    if end > len(tail):
+        raise ProtocolError("a batch is shorter than the lengths of its events")
+    for length in _lengths(frame):
+        start, end = end, end + length
+        found.append(tail[start:end])
+    if end != len(tail):
+        raise ProtocolError("a batch is shorter or longer than its events")
+    return found
 
 
 def singles(frame: Frame) -> Iterator[Frame]:
     """The events of a checked batch, each in a frame of its own."""
-    topic = frame.tail[: frame.topic_size]
-    for header, body in records(frame):
+    topic, first = frame.tail[: frame.topic_size], decode_envelope(frame.header)
+    for place, body in enumerate(bodies(frame)):
+        header = encode_envelope(numbered(first, place))
         yield Frame(
             frame.kind, id=frame.id, ttl=frame.ttl, tail=topic + header + body,
             topic_size=frame.topic_size, header_size=len(header),
@@ -139,13 +128,15 @@ def cut(frame: Frame, count: int) -> tuple[Frame, Frame]:
 
     Args:
         frame: The batch.
-        count: How many records the first part has: fewer than the whole, and not 0.
+        count: How many events the first part has: fewer than the whole, and not 0.
     """
-    tail, topic_size = frame.tail, frame.topic_size
-    offset = topic_size
-    for _ in range(count):
-        offset += _LENGTH_SIZE + int.from_bytes(tail[offset : offset + _LENGTH_SIZE], "big")
-    return _part(frame, tail[:offset], count), _part(frame, tail[:topic_size] + tail[offset:], frame.detail - count)
+    tail, begin, bodies_at = frame.tail, frame.topic_size + frame.header_size, _bodies_at(frame)
+    middle = begin + _LENGTH_SIZE * count
+    cut_at = bodies_at + sum(_lengths(frame)[:count])
+    topic, header = tail[: frame.topic_size], tail[frame.topic_size : begin]
+    other = encode_envelope(numbered(decode_envelope(header), count))
+    first = _part(frame, count, topic, header, tail[begin:middle] + tail[bodies_at:cut_at])
+    return first, _part(frame, frame.detail - count, topic, other, tail[middle:bodies_at] + tail[cut_at:])
 
 
 def leading(frame: Frame, most: int, size: int) -> int:
@@ -156,11 +147,11 @@ def leading(frame: Frame, most: int, size: int) -> int:
         most: Messages.
         size: Bytes; the last event may exceed them.
     """
-    tail, offset, count = frame.tail, frame.topic_size, 0
-    while count < min(most, frame.detail) and size > 0:
-        length = int.from_bytes(tail[offset : offset + _LENGTH_SIZE], "big")
-        offset += _LENGTH_SIZE + length
-        size -= frame.topic_size + length - _COUNTED
+    shared, count = frame.topic_size + frame.header_size, 0
+    for length in _lengths(frame):
+        if count >= most or size <= 0:
+            break
+        size -= shared + length
         count += 1
     return count
 
@@ -174,7 +165,8 @@ def events_size(frame: Frame) -> int:
     """Bytes of topic, header and body of all events of a PUBLISH, as if each had come in a frame of its own."""
     size = len(frame.tail)
     if frame.flags & Flag.BATCH:
-        size += frame.detail * (frame.topic_size - RECORD_SIZE) - frame.topic_size
+        shared = frame.topic_size + frame.header_size
+        size += frame.detail * (shared - _LENGTH_SIZE) - shared
     return size
 
 
@@ -183,5 +175,17 @@ def frames_size(frame: Frame) -> int:
     return events_size(frame) + events_in(frame) * HEAD_SIZE
 
 
-def _part(frame: Frame, tail: bytes, count: int) -> Frame:
-    return Frame(frame.kind, frame.flags, count, id=frame.id, ttl=frame.ttl, tail=tail, topic_size=frame.topic_size)
+def _lengths(frame: Frame) -> tuple[int, ...]:
+    return unpack_from(f"!{frame.detail}I", frame.tail, frame.topic_size + frame.header_size)
+
+
+def _bodies_at(frame: Frame) -> int:
+    return frame.topic_size + frame.header_size + _LENGTH_SIZE * frame.detail
+
+
+def _part(frame: Frame, count: int, topic: bytes, header: bytes, rest: bytes) -> Frame:
+    tail = topic + header + rest
+    return Frame(
+        frame.kind, frame.flags, count, id=frame.id, ttl=frame.ttl, tail=tail, topic_size=len(topic),
+        header_size=len(header),
+    )  # fmt: skip

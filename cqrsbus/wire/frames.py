@@ -112,6 +112,11 @@ RESERVED_FLAGS: Final[dict[int, int]] = {
 }
 
 
+_FIELDS: Final = (
+    "channel", "detail", "flags", "header_size", "id", "kind", "stamp", "tail", "topic_size", "ttl",
+)  # fmt: skip
+
+
 class Frame:
     """One frame.
 
@@ -128,7 +133,7 @@ class Frame:
         header_size: Bytes of the tail, behind the topic, that are the header.
     """
 
-    __slots__ = ("channel", "detail", "flags", "header_size", "id", "kind", "stamp", "tail", "topic_size", "ttl")
+    __slots__ = _FIELDS
 
     # Not only by keyword: frames are made on the hot path, where passing ten keywords takes twice as long.
     def __init__(
@@ -218,7 +223,7 @@ class Frame:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Frame):
             return NotImplemented
-        return all(getattr(self, name) == getattr(other, name) for name in Frame.__slots__)
+        return all(getattr(self, name) == getattr(other, name) for name in _FIELDS)
 
     __hash__ = None  # type: ignore[assignment]  # mutable: frames are compared, never keys
 

@@ -49,10 +49,10 @@ def handling(context: Context) -> Generator[None]:
 
 
 def test_a_message_of_its_own(composer: Composer) -> None:
-    topic, envelope, body = compose(composer, message=Placed(), headers={"tenant": "7"}, message_id="order-1")
-    assert topic == "a.b"
-    assert envelope == Envelope("order-1", headers={"tenant": "7"})
-    assert body == MSGPACK.encode({"number": 1})
+    outgoing = compose(composer, message=Placed(), headers={"tenant": "7"}, message_id="order-1")
+    assert outgoing.topic == "a.b"
+    assert outgoing.envelope == Envelope("order-1", headers={"tenant": "7"})
+    assert outgoing.body == MSGPACK.encode({"number": 1})
 
 
 def test_the_envelope_says_how_the_body_is_written() -> None:

@@ -69,7 +69,7 @@ async def test_one_at_a_time_in_order() -> None:
     desk, deliveries = Desk(), several(5)
     async with consuming(desk.work) as consumer:
         for each in deliveries:
-            consumer.accept(each)
+            consumer.accept([each])
         for count, each in enumerate(deliveries, start=1):
             await settled()
             assert desk.started == deliveries[:count]
@@ -88,7 +88,7 @@ async def test_work_that_never_waits_lets_others_run_now_and_then() -> None:
 
     async with consuming(work) as consumer:
         for each in several(6 * IN_A_ROW):
-            consumer.accept(each)
+            consumer.accept([each])
         while not consumer.is_idle:
             await checkpoint()
             seen.append(handled)
@@ -103,7 +103,7 @@ async def test_work_that_never_waits_is_done_by_few_workers() -> None:
     deliveries = several(20)
     async with consuming(work, concurrency=10) as consumer:
         for each in deliveries:
-            consumer.accept(each)
+            consumer.accept([each])
         await settled()
         assert [each.settlement for each in deliveries] == [("done",)] * 20
         assert consumer.is_idle
@@ -114,7 +114,7 @@ async def test_as_many_at_a_time_as_allowed() -> None:
     desk, deliveries = Desk(), several(5)
     async with consuming(desk.work, concurrency=3) as consumer:
         for each in deliveries:
-            consumer.accept(each)
+            consumer.accept([each])
         await settled()
         assert set(desk.started) == set(deliveries[:3])
         desk.open(desk.started[1])  # type: ignore[arg-type]
@@ -131,11 +131,11 @@ async def test_workers_start_when_needed_and_stay() -> None:
     async with consuming(desk.work, concurrency=3) as consumer:
         assert consumer._workers == 0
         for each in deliveries[:4]:
-            consumer.accept(each)
+            consumer.accept([each])
             await consumer.wait_idle()
         assert consumer._workers == 1
         for each in deliveries[4:]:
-            consumer.accept(each)
+            consumer.accept([each])
         assert consumer._workers == 2
         await consumer.wait_idle()
     assert desk.started[:4] == deliveries[:4]
@@ -145,7 +145,7 @@ async def test_a_caller_that_leaves_stops_its_own_work_and_nothing_else() -> Non
     desk, (one, two, three) = Desk(), several(3)
     async with consuming(desk.work, concurrency=2) as consumer:
         for each in (one, two, three):
-            consumer.accept(each)
+            consumer.accept([each])
         await settled()
         one.leave()
         await settled()
@@ -170,8 +170,8 @@ async def test_a_caller_that_leaves_when_its_work_is_as_good_as_done_does_not_hi
         delivery.done()
 
     async with consuming(work) as consumer:
-        consumer.accept(one)
-        consumer.accept(two)
+        consumer.accept([one])
+        consumer.accept([two])
         await consumer.wait_idle()
     assert handled == [one, two]
 
@@ -179,7 +179,7 @@ async def test_a_caller_that_leaves_when_its_work_is_as_good_as_done_does_not_hi
 async def test_work_that_is_to_be_finished_is() -> None:
     desk, one = Desk(), delivery()
     async with consuming(desk.work, cancellable=False) as consumer:
-        consumer.accept(one)
+        consumer.accept([one])
         await settled()
         one.leave()
         await settled()
@@ -193,13 +193,13 @@ async def test_work_that_is_to_be_finished_is() -> None:
 async def test_a_cancelled_worker_is_replaced_for_what_comes_later_too() -> None:
     desk, (one, two) = Desk(), several(2)
     async with consuming(desk.work) as consumer:
-        consumer.accept(one)
+        consumer.accept([one])
         await settled()
         one.leave()
         await consumer.wait_idle()
         assert consumer._workers == 0
         desk.open(two)
-        consumer.accept(two)
+        consumer.accept([two])
         await consumer.wait_idle()
     assert two.settlement == ("done",)
 
@@ -209,7 +209,7 @@ async def test_what_expired_or_was_cancelled_while_it_waited_is_never_started() 
     one, two, late, left = delivery(), delivery(deadline=now + 60), delivery(deadline=now), delivery()
     async with consuming(desk.work) as consumer:
         for each in (one, late, left, two):
-            consumer.accept(each)
+            consumer.accept([each])
         await settled()
         left.leave()
         desk.open(one, two)
@@ -236,7 +236,7 @@ async def test_what_was_not_started_is_handed_back_in_order() -> None:
         each.__class__ = Watched
     async with consuming(desk.work) as consumer:
         for each in deliveries:
-            consumer.accept(each)
+            consumer.accept([each])
         await settled()
         consumer.hand_back()
         assert order == [1, 2, 3]
@@ -259,7 +259,7 @@ async def test_idle_means_that_nothing_waits_and_nothing_is_worked_on() -> None:
     async with consuming(desk.work, concurrency=2) as consumer:
         await consumer.wait_idle()
         for each in (one, two, three):
-            consumer.accept(each)
+            consumer.accept([each])
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(wait, consumer)
             for each in (one, two, three):
@@ -272,8 +272,8 @@ async def test_idle_means_that_nothing_waits_and_nothing_is_worked_on() -> None:
 async def test_the_end_of_its_tasks_settles_what_was_being_worked_on() -> None:
     desk, (one, two) = Desk(), several(2)
     async with consuming(desk.work) as consumer:
-        consumer.accept(one)
-        consumer.accept(two)
+        consumer.accept([one])
+        consumer.accept([two])
         await settled()
     assert one.settlement == ("fail", Code.CANCELLED, {"reason": "the handler was cancelled"})
     assert (two.settlement, desk.started) == (None, [one])
@@ -291,7 +291,7 @@ class TestByKey:
         one, same, other = delivery(topic="a"), delivery(topic="a"), delivery(topic="b")
         async with consuming(desk.work, concurrency=2, waiting=KeyOrder(self.by_topic)) as consumer:
             for each in (one, same, other):
-                consumer.accept(each)
+                consumer.accept([each])
             await settled()
             assert set(desk.started) == {one, other}
             desk.open(other)
@@ -312,7 +312,7 @@ class TestByKey:
             delivery.done()
 
         async with consuming(work, concurrency=2, waiting=KeyOrder(self.by_topic)) as consumer:
-            consumer.accept(delivery(topic="a"))
+            consumer.accept([delivery(topic="a")])
             await consumer.wait_idle()
         assert got == [Reading("a", "A")]
 
@@ -321,7 +321,7 @@ class TestByKey:
         one, other, same = delivery(topic="a"), delivery(topic="b"), delivery(topic="a")
         async with consuming(desk.work, concurrency=2, waiting=KeyOrder(self.by_topic)) as consumer:
             for each in (one, other, same):
-                consumer.accept(each)
+                consumer.accept([each])
             desk.open(other)
             await settled()
             one.leave()
@@ -337,7 +337,7 @@ class TestByKey:
         one, late, left, last = delivery(), delivery(deadline=now), delivery(), delivery()
         async with consuming(desk.work, concurrency=2, waiting=KeyOrder(self.by_topic)) as consumer:
             for each in (one, late, left, last):
-                consumer.accept(each)
+                consumer.accept([each])
             await settled()
             left.leave()
             desk.open(one, last)

@@ -61,8 +61,8 @@ async def settlement(handle: Handle) -> tuple[Any, ...] | None:
         return await handle(message, ctx) if message == "first" else "answer"
 
     async with answering(first_of_two) as consumer:
-        consumer.accept(one)
-        consumer.accept(plain)
+        consumer.accept([one])
+        consumer.accept([plain])
         await consumer.wait_idle()
         assert plain.settlement == ANSWER
     return one.settlement
@@ -107,7 +107,7 @@ async def test_the_answer_waits_for_the_children() -> None:
         return "answer"
 
     async with answering(handle) as consumer:
-        consumer.accept(one)
+        consumer.accept([one])
         for child in children:
             await anyio.wait_all_tasks_blocked()
             assert one.settlement is None
@@ -210,8 +210,8 @@ async def test_a_caller_that_leaves_cancels_handler_and_children(handler_waits: 
         return "answer"
 
     async with answering(handle) as consumer:
-        consumer.accept(one)
-        consumer.accept(two)
+        consumer.accept([one])
+        consumer.accept([two])
         await anyio.wait_all_tasks_blocked()
         one.leave()
         await consumer.wait_idle()
@@ -236,7 +236,7 @@ async def test_the_message_is_settled_when_the_last_child_has_ended() -> None:
         return "never"
 
     async with answering(handle) as consumer:
-        consumer.accept(one)
+        consumer.accept([one])
         await anyio.wait_all_tasks_blocked()
         one.leave()
         await consumer.wait_idle()
@@ -275,7 +275,7 @@ async def test_a_child_started_while_all_are_given_up_is_given_up_too() -> None:
         return "answer"
 
     async with answering(handle) as consumer:
-        consumer.accept(one)
+        consumer.accept([one])
         await anyio.wait_all_tasks_blocked()
         one.leave()
         await consumer.wait_idle()
@@ -314,7 +314,7 @@ async def test_children_know_their_message_also_when_somebody_else_starts_them()
 
     one = delivery()
     async with answering(handle) as consumer:
-        consumer.accept(one)
+        consumer.accept([one])
         await got.wait()
         assert get_context() is None
         given[0].start_soon(child)
@@ -340,8 +340,8 @@ async def test_nothing_is_started_for_a_handler_that_has_ended() -> None:
 
     one, two = delivery(1), delivery(2)
     async with answering(handle) as consumer:
-        consumer.accept(one)
-        consumer.accept(two)
+        consumer.accept([one])
+        consumer.accept([two])
         await consumer.wait_idle()
         with pytest.raises(RuntimeError, match=r"'a\.topic' has ended"):
             kept[1].start_soon(never)
@@ -385,7 +385,7 @@ async def test_a_sync_handler_starts_children_from_its_thread() -> None:
         return "answer"
 
     async with consuming(group) as consumer:
-        consumer.accept(one)
+        consumer.accept([one])
         while "begun" not in child.said:
             await checkpoint()
         assert one.settlement is None
@@ -406,7 +406,7 @@ async def test_a_caller_that_leaves_a_sync_handler_cancels_its_children_meanwhil
 
     async with consuming(group) as consumer:
         ended = anyio.Event()
-        consumer.accept(one)
+        consumer.accept([one])
         while "begun" not in child.said:
             await checkpoint()
         one.leave()
@@ -436,7 +436,7 @@ async def test_of_handlers_that_share_events_only_the_one_whose_child_failed_is_
         ran.append("works")
 
     async with consuming(group) as consumer:
-        consumer.accept(one)
+        consumer.accept([one])
         await consumer.wait_idle()
     assert ran == ["works", "child"]
     assert one.settlement == DONE
@@ -450,7 +450,7 @@ async def test_a_caller_that_leaves_while_the_first_of_several_handlers_runs() -
     with anyio.fail_after(10):
         async with anyio.create_task_group() as tasks:
             consumer = Consumer(binding.work, concurrency=1, cancellable=True, tasks=tasks)
-            consumer.accept(one)
+            consumer.accept([one])
             await anyio.wait_all_tasks_blocked()
             one.leave()
             await consumer.wait_idle()
@@ -475,7 +475,7 @@ async def test_the_end_of_the_bus_ends_children_too() -> None:
         return "answer"
 
     async with answering(handle) as consumer:
-        consumer.accept(one)
+        consumer.accept([one])
         await anyio.wait_all_tasks_blocked()
     assert child.said == ["begun", "cancelled", "ended"]
     assert one.settlement == CANCELLED
@@ -509,7 +509,7 @@ async def test_what_is_natively_cancelled_within_a_handler_is_that_handlers_affa
     works: list[FakeDelivery] = [delivery(number) for number in range(1, 4)]
     async with answering(handle) as consumer:
         for work in works:
-            consumer.accept(work)
+            consumer.accept([work])
         await consumer.wait_idle()
     assert [work.settlement for work in works[1:]] == [ANSWER] * 2
 

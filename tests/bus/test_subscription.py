@@ -34,8 +34,7 @@ class Wire:
     def deliver(self, *messages: object) -> list[FakeDelivery]:
         assert self.sink is not None, "nobody listens"
         deliveries = [each if isinstance(each, FakeDelivery) else delivery(each) for each in messages]
-        for each in deliveries:
-            self.sink(each)
+        self.sink(deliveries)
         return deliveries
 
 

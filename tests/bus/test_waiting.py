@@ -22,7 +22,7 @@ def by_first_letter(delivery: Delivery) -> Reading:
 def waiting(names: str, read: Callable[[Delivery], Reading] = by_first_letter) -> KeyOrder:
     order = KeyOrder(read)
     for each in named(*names.split()):
-        order.put(each)
+        order.put([each])
     return order
 
 
@@ -35,7 +35,7 @@ def test_arrival_order() -> None:
     order, deliveries = ArrivalOrder(), named("a", "b", "c")
     assert (order.take(), order.is_ready, len(order)) == (None, False, 0)
     for each in deliveries:
-        order.put(each)
+        order.put([each])
     assert order.take() == (deliveries[0], None)
     assert (order.is_ready, len(order)) == (True, 2)
     assert order.clear() == deliveries[1:]
@@ -59,7 +59,7 @@ def test_what_comes_for_a_key_that_is_worked_on_waits() -> None:
     order = waiting("a1")
     order.take()
     (late,) = named("a2")
-    order.put(late)
+    order.put([late])
     assert (taken(order), len(order)) == (None, 1)
     order.release(Reading("a"))
     assert taken(order) == ("a2", Reading("a", "a2"))
@@ -98,7 +98,7 @@ def test_of_each_key_in_order_one_at_a_time_and_none_idle(letters: list[str], da
         match data.draw(st.sampled_from(acts)):
             case "put":
                 arrived.append(coming.pop(0))
-                order.put(*named(arrived[-1]))
+                order.put(named(arrived[-1]))
             case "take":
                 found = taken(order)
                 assert found is not None

@@ -14,7 +14,7 @@ from cqrsbus.contracts.contract import decode_contracts, encode_contracts
 from cqrsbus.errors import Code, RemoteError
 from cqrsbus.routing.limits import MAX_CONTRACT, MAX_CONTRACTS, MAX_DESCRIBED, RoutingLimits
 from cqrsbus.routing.router import Router
-from cqrsbus.wire.batch import check_batch, records
+from cqrsbus.wire.batch import bodies, check_batch
 from cqrsbus.wire.connection import PREAMBLE, RECEIVES, Role, State
 from cqrsbus.wire.envelope import decode_envelope
 from cqrsbus.wire.failures import error_in
@@ -30,10 +30,9 @@ class Example:
 
     def __init__(self, block: str) -> None:
         lines = [line.split(maxsplit=1) for line in block.strip().splitlines()]
-        records = [value.partition("} ") for key, value in lines if key == "record"]
-        self.records = [(_packed(header + "}"), body.encode()) for header, _, body in records]
+        self.events = [value.encode() for key, value in lines if key == "event"]
         self.data = bytes.fromhex("".join(value for key, value in lines if key == "hex"))
-        self.fields = {key: value for key, value in lines if key not in ("hex", "record")}
+        self.fields = {key: value for key, value in lines if key not in ("hex", "event")}
         self.speaker = self.fields.pop("from", "")
         self.listener = self.fields.pop("to", "")
 
@@ -45,7 +44,7 @@ class Example:
             Kind[fields.pop("kind")],
             topic=fields.pop("topic", "").encode(),
             header=_packed(fields.pop("header", "{}")),
-            body=b"".join(map(_record, self.records)) or fields.pop("body", "").encode(),
+            body=_batched(self.events) or fields.pop("body", "").encode(),
             **numbers,
         )
         frame.stamp = _packed(fields.pop("stamp", "{}"))
@@ -53,9 +52,8 @@ class Example:
         return frame
 
 
-def _record(event: tuple[bytes, bytes]) -> bytes:
-    header, body = event
-    return (2 + len(header) + len(body)).to_bytes(4, "big") + len(header).to_bytes(2, "big") + header + body
+def _batched(events: list[bytes]) -> bytes:
+    return b"".join([*(len(event).to_bytes(4, "big") for event in events), *events])
 
 
 def _packed(text: str) -> bytes:
@@ -143,18 +141,17 @@ def test_the_failure_in_the_examples_is_one_that_a_caller_makes_again() -> None:
 
 def test_envelopes_in_the_examples_are_envelopes() -> None:
     carriers = [example for example in EXAMPLES if example.fields["kind"] in ("SEND", "ASK", "PUBLISH")]
-    headers = [h for each in carriers for h, _ in each.records or [(each.frame().header, b"")]]
-    ids = [decode_envelope(header).message_id for header in headers]
-    assert sorted(ids) == ["m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8"]
+    ids = [decode_envelope(each.frame().header).message_id for each in carriers]
+    assert sorted(ids) == ["m000000000007", "m1", "m2", "m3", "m4", "m5", "m6"]
 
 
 def test_batches_in_the_examples_are_batches() -> None:
     batches = [example for example in EXAMPLES if example.frame().flags & Flag.BATCH]
-    assert [example.fields["kind"] for example in batches if example.records] == ["PUBLISH", "DELIVER"]
+    assert [example.fields["kind"] for example in batches if example.events] == ["PUBLISH", "DELIVER"]
     for example in batches:
-        if example.records:
+        if example.events:
             check_batch(example.frame())
-            assert list(records(example.frame())) == example.records
+            assert bodies(example.frame()) == example.events
 
 
 def test_the_preamble() -> None:

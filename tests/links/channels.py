@@ -7,6 +7,7 @@ import anyio
 from cqrsbus.errors import BusError
 from cqrsbus.links.channel import Terms
 from cqrsbus.wire.frames import Frame, Kind
+from cqrsbus.wire.origin import Origin
 
 
 class FakeChannel:
@@ -53,8 +54,8 @@ class FakeChannel:
         self.frames.append(frame)
         self._wake()
 
-    def publish(self, topic: bytes, header: bytes, body: bytes) -> None:
-        self.put(Frame.of(Kind.PUBLISH, topic=topic, header=header, body=body))
+    def publish(self, topic: str, origin: Origin, number: int, body: bytes) -> None:
+        self.put(Frame.of(Kind.PUBLISH, topic=topic.encode(), header=origin.header(number), body=body))
 
     def put_now(self, frame: Frame) -> None:
         self.put(frame)

@@ -11,6 +11,7 @@ from cqrsbus.links.channel import Terms
 from cqrsbus.links.port import LinkStatus, Outgoing, Sink, SubscriptionSpec
 from cqrsbus.wire.envelope import Envelope
 from cqrsbus.wire.frames import Frame, Kind
+from cqrsbus.wire.origin import Origin
 
 TERMS = Terms(heartbeat=0, max_frame=65536, max_header=8192, publish_window=4096, max_open_requests=4)
 NOTHING: list[tuple[SubscriptionSpec, Sink]] = []
@@ -34,8 +35,8 @@ class FakeChannel:
             self._said.append(frame)
             self._spoke.set()
 
-    def publish(self, topic: bytes, header: bytes, body: bytes) -> None:
-        self.put(Frame.of(Kind.PUBLISH, topic=topic, header=header, body=body))
+    def publish(self, topic: str, origin: Origin, number: int, body: bytes) -> None:
+        self.put(Frame.of(Kind.PUBLISH, topic=topic.encode(), header=origin.header(number), body=body))
 
     def put_now(self, frame: Frame) -> None:
         self.put(frame)

@@ -1,5 +1,7 @@
 """A link over channels that a test plays: nothing hangs, nothing is lost or counted twice."""
 
+from collections.abc import Sequence
+
 import anyio
 import pytest
 
@@ -94,9 +96,10 @@ async def test_no_credit_is_lost_on_events_that_come_right_behind_the_confirmati
     """They are handled in the same turn: before anybody had time to look at the confirmation."""
     channel, taken, returned = FakeChannel(), list[Delivery](), 0
 
-    def take(delivery: Delivery) -> None:
-        taken.append(delivery)
-        delivery.done()
+    def take(deliveries: Sequence[Delivery]) -> None:
+        taken.extend(deliveries)
+        for each in deliveries:
+            each.done()
 
     async with running(channel) as (link, _), anyio.create_task_group() as tasks:
         outcome = Outcome()
@@ -113,13 +116,18 @@ async def test_no_credit_is_lost_on_events_that_come_right_behind_the_confirmati
     assert returned == len(taken) == 8
 
 
+def _settle_all(deliveries: Sequence[Delivery]) -> None:
+    for each in deliveries:
+        each.done()
+
+
 @pytest.mark.parametrize("granted_bytes", [1000, 100_000, 4 * 1024 * 1024])
 async def test_byte_credit_comes_back_before_it_is_used_up(granted_bytes: int) -> None:
     channel, size = FakeChannel(), min(60_000, granted_bytes)
     async with running(channel) as (link, _), anyio.create_task_group() as tasks:
         outcome = Outcome()
         spec = SubscriptionSpec(kind="event", pattern="e")
-        tasks.start_soon(outcome.of, link.subscribe(spec, lambda delivery: delivery.done(), timeout=None))
+        tasks.start_soon(outcome.of, link.subscribe(spec, _settle_all, timeout=None))
         subscribe = await channel.said(Kind.SUBSCRIBE)
         channel.say(Frame(Kind.CONFIRM, id=subscribe.id, detail=1024, ttl=granted_bytes))
         await outcome.ended.wait()

@@ -48,7 +48,7 @@ class Talk:
     def listen(self, pattern: str) -> None:
         number = len(self.subscriptions) + 1
         spec = SubscriptionSpec(kind="event", pattern=pattern)
-        self.subscriptions[number] = LocalSubscription(number, spec, self.delivered.append)
+        self.subscriptions[number] = LocalSubscription(number, spec, self.delivered.extend)
 
     def call(self, verb: Verb = Verb.ASK) -> Call:
         return self.calls.open(verb, "a.topic", timeout=None, deadline=math.inf)

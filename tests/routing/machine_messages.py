@@ -6,11 +6,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from cqrsbus.errors import Code
-from cqrsbus.wire.envelope import Envelope, encode_envelope
 from cqrsbus.wire.frames import Flag, Frame, Kind
 from tests.routing.machine import TOPICS, Listeners, indices
 from tests.routing.modelled import Client, Group, InHand, Message
-from tests.wire.batches import batch
+from tests.wire.batches import batch, numbered_header
 
 #: Eighths of a second, which neither floats nor milliseconds round.
 ttls = st.sampled_from([0, 125, 500, 2000])
@@ -30,8 +29,9 @@ class Speakers(Listeners):
 
     def message(self, client: Client, verb: int, topic: str, ttl: int, size: int, flags: int = 0) -> Message:
         number = next(self.messages)
-        envelope = encode_envelope(Envelope(f"m{number}"))
-        frame = Frame.of(verb, topic=topic.encode(), header=envelope, body=b"x" * size, flags=flags, ttl=ttl)
+        frame = Frame.of(
+            verb, topic=topic.encode(), header=numbered_header(number), body=b"x" * size, flags=flags, ttl=ttl
+        )
         frame.id = client.number_request()
         deadline = self.model.now + ttl / 1000 if ttl else None
         return Message(verb, client, number, frame, deadline)

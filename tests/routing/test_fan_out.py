@@ -5,18 +5,17 @@ import pytest
 from cqrsbus.errors import Code
 from cqrsbus.routing.router import Router
 from cqrsbus.wire.batch import singles
-from cqrsbus.wire.envelope import Envelope, encode_envelope
 from cqrsbus.wire.frames import Flag, Frame, Kind
 from cqrsbus.wire.stamp import stamp_of
 from tests.routing.scenario import Scenario
-from tests.wire.batches import batch
+from tests.wire.batches import batch, numbered_header
 
 PUBLISHER, LISTENER = 1, 2
 
 
 def events(count: int) -> Frame:
     frames = [
-        Frame.of(Kind.PUBLISH, topic=b"e", header=encode_envelope(Envelope(f"m{number}")), body=b"%d" % number)
+        Frame.of(Kind.PUBLISH, topic=b"e", header=numbered_header(number), body=b"%d" % number)
         for number in range(count)
     ]
     return batch(*frames)
@@ -64,7 +63,7 @@ def test_as_much_of_a_batch_is_given_as_there_is_credit_for(scenario: Scenario) 
 
 
 def test_credit_in_bytes_counts_as_for_single_events(scenario: Scenario) -> None:
-    size = len(b"e") + len(encode_envelope(Envelope("m0"))) + 1
+    size = len(b"e") + len(numbered_header(0)) + 1
     scenario.subscribe(LISTENER, 1, "event", "e", batches=True, bytes=2 * size)
     scenario.say(PUBLISHER, events(5))
     assert bodies(scenario.take(LISTENER)) == [b"0", b"1"]

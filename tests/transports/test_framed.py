@@ -12,16 +12,18 @@ from cqrsbus.transports.framed import (
     BATCH_EVENTS,
     BATCH_SIZE,
     BYTES_PER_TURN,
-    LARGEST_RECORD,
+    LARGEST_IN_BATCH,
     LONGEST_WRITE,
     UNJOINED_FROM,
     WRITE_SIZE,
     FramedStream,
 )
 from cqrsbus.transports.port import CHUNK_BYTES, MOST_BUFFERS
-from cqrsbus.wire.batch import MAX_RECORD_HEADER, check_batch, events_in, singles
+from cqrsbus.wire.batch import MAX_BATCH_HEADER, check_batch, events_in, singles
 from cqrsbus.wire.connection import PREAMBLE, Connection, Role
+from cqrsbus.wire.envelope import Envelope
 from cqrsbus.wire.frames import Flag, Frame, Kind
+from cqrsbus.wire.origin import Origin
 from cqrsbus.wire.reader import LONGEST_READ, FrameReader
 from tests.transports.exchange import Pair, receive_exactly, receive_to_the_end
 from tests.transports.narrow import NO_LIMIT, NarrowStream
@@ -79,8 +81,13 @@ async def eventually(done: Callable[[], bool]) -> None:
         await checkpoint()
 
 
-def event(topic: bytes = b"t", size: int = 1, header: bytes = b"\x81\xa2id\xa1m") -> tuple[bytes, bytes, bytes]:
-    return topic, header, b"e" * size
+ORIGIN = Origin(Envelope("m"))
+OTHER = Origin(Envelope("m", headers={"tenant": "7"}))
+PutEvent = tuple[str, Origin, int, bytes]
+
+
+def event(number: int, topic: str = "t", size: int = 1, origin: Origin = ORIGIN) -> PutEvent:
+    return topic, origin, number, b"e" * size
 
 
 def frames_in(stream: NarrowStream) -> list[Frame]:
@@ -94,7 +101,7 @@ def frames_in(stream: NarrowStream) -> list[Frame]:
 class TestEvents:
     """Events on one topic leave together; what they mean, and their order, stays."""
 
-    async def put(self, *puts: tuple[bytes, bytes, bytes] | Frame, max_batch: int = BATCH_SIZE) -> list[Frame]:
+    async def put(self, *puts: PutEvent | Frame, max_batch: int = BATCH_SIZE) -> list[Frame]:
         stream = NarrowStream()
         framed = framed_over(stream)
         framed.max_batch = max_batch
@@ -109,16 +116,15 @@ class TestEvents:
         return frames_in(stream)
 
     async def test_what_is_put_in_one_go_is_one_batch(self) -> None:
-        (batch,) = await self.put(event(size=3), event(size=5))
+        (batch,) = await self.put(event(1, size=3), event(2, size=5))
         check_batch(batch)
         assert [frame.body for frame in singles(batch)] == [b"eee", b"eeeee"]
 
     async def test_a_single_event_has_a_frame_of_its_own(self) -> None:
-        topic, header, body = event()
-        assert await self.put((topic, header, body)) == [Frame.of(Kind.PUBLISH, topic=topic, header=header, body=body)]
+        assert await self.put(event(1)) == [Frame.of(Kind.PUBLISH, topic=b"t", header=ORIGIN.header(1), body=b"e")]
 
     async def test_nothing_overtakes_an_event(self) -> None:
-        frames = await self.put(event(), event(), ping(1), event(b"u"), event(), event())
+        frames = await self.put(event(1), event(2), ping(1), event(3, "u"), event(4), event(5))
         assert [(frame.kind, frame.topic, frame.detail) for frame in frames] == [
             (Kind.PUBLISH, "t", 2),
             (Kind.PING, "", 0),
@@ -129,24 +135,41 @@ class TestEvents:
     async def test_other_bytes_end_a_batch_too(self) -> None:
         stream = NarrowStream()
         framed = framed_over(stream)
-        framed.put_event(*event())
+        framed.put_event(*event(1))
         framed.put_bytes(b"else")
         framed.flush_nowait()
         assert stream.content.endswith(b"eelse")
 
     async def test_a_batch_has_at_most_so_many_events(self) -> None:
-        frames = await self.put(*[event()] * (2 * BATCH_EVENTS + 1))
+        frames = await self.put(*map(event, range(2 * BATCH_EVENTS + 1)))
         assert [events_in(frame) for frame in frames] == [BATCH_EVENTS, BATCH_EVENTS, 1]
 
     @pytest.mark.parametrize("max_batch", [-100, 0, 100, 1000])
     async def test_a_batch_has_at_most_so_many_bytes(self, max_batch: int) -> None:
-        frames = await self.put(*[event(size=40)] * 50, max_batch=max_batch)
+        frames = await self.put(*(event(number, size=40) for number in range(50)), max_batch=max_batch)
         assert sum(map(events_in, frames)) == 50
         assert all(len(frame.body) <= max_batch for frame in frames if frame.flags & Flag.BATCH)
 
     async def test_what_is_large_is_not_copied_into_a_batch(self) -> None:
-        frames = await self.put(event(), event(size=LARGEST_RECORD), event(header=b"h" * (MAX_RECORD_HEADER + 1)))
-        assert [frame.flags for frame in frames] == [0, 0, 0]
+        frames = await self.put(event(1), event(2, size=LARGEST_IN_BATCH + 1))
+        assert [frame.flags for frame in frames] == [0, 0]
+        assert frames[1] == Frame.of(
+            Kind.PUBLISH, topic=b"t", header=ORIGIN.header(2), body=b"e" * (LARGEST_IN_BATCH + 1)
+        )
+
+    async def test_a_header_that_is_too_long_for_a_batch(self) -> None:
+        long = Origin(Envelope("m", headers={"k": "v" * MAX_BATCH_HEADER}))
+        frames = await self.put(event(1, origin=long), event(2, origin=long))
+        assert [(frame.flags, frame.header) for frame in frames] == [(0, long.header(1)), (0, long.header(2))]
+
+    async def test_what_is_not_numbered_without_a_gap_is_not_joined(self) -> None:
+        frames = await self.put(event(1), event(3), event(3), event(2), event(3))
+        assert [events_in(frame) for frame in frames] == [1, 1, 1, 2]
+
+    async def test_what_says_something_else_is_not_joined(self) -> None:
+        same = Origin(ORIGIN.envelope)
+        frames = await self.put(event(1), event(2, origin=same), event(3, origin=OTHER), event(4, origin=OTHER))
+        assert [(events_in(frame), frame.header) for frame in frames] == [(2, ORIGIN.header(1)), (2, OTHER.header(3))]
 
     async def test_events_are_sent_by_the_writer_too(self) -> None:
         stream = NarrowStream()
@@ -155,19 +178,19 @@ class TestEvents:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(framed.write)
                 await eventually(lambda: framed._wake is not None)
-                framed.put_event(*event())
-                framed.put_event(*event())
+                framed.put_event(*event(1))
+                framed.put_event(*event(2))
                 framed.flush_soon()
                 await eventually(lambda: framed.buffered == 0)
-                framed.put_event(*event())
+                framed.put_event(*event(3))
                 framed.finish()
         assert [events_in(frame) for frame in frames_in(stream)] == [2, 1]
 
     async def test_nothing_is_kept_when_the_connection_is_over(self) -> None:
         framed = framed_over(NarrowStream())
-        framed.put_event(*event())
+        framed.put_event(*event(1))
         framed.close()
-        framed.put_event(*event())
+        framed.put_event(*event(2))
         assert framed.buffered == 0
 
 
