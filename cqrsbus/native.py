@@ -5,6 +5,7 @@ may run as a guest of an asyncio loop.
 """
 
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import anyio
@@ -26,3 +27,15 @@ def asyncio_loop() -> "AbstractEventLoop | None":
         return None
     loop: AbstractEventLoop = asyncio.get_running_loop()
     return loop
+
+
+def clock() -> Callable[[], float]:
+    """Return what tells the time of the event loop that runs the current task, as anyio.current_time() does.
+
+    It is for what lives as long as that loop and asks often: anyio looks up each time which loop it is.
+
+    Raises:
+        anyio.NoEventLoopError: There is no event loop.
+    """
+    loop = asyncio_loop()
+    return anyio.current_time if loop is None else loop.time

@@ -3,13 +3,13 @@
 The rules:
 
 1. Decisions are carried out in order, and wholly, before the next frame is looked at: nothing waits in between.
-2. A member only buffers what it is given; each is flushed once, after the whole batch.
+2. A member only buffers what it is given; each is flushed once, after all that came together.
 3. One timer serves every deadline.
 
 An exchange has no sockets. A session puts one behind a socket; an embedded one is used without.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 from typing import Protocol
 
@@ -18,6 +18,7 @@ import anyio
 from cqrsbus.alarm import Alarm
 from cqrsbus.broker.limits import BrokerLimits
 from cqrsbus.errors import Code
+from cqrsbus.native import clock
 from cqrsbus.routing.output import Emission
 from cqrsbus.routing.router import Router
 from cqrsbus.wire.frames import Frame, Kind
@@ -40,6 +41,10 @@ class Member(Protocol):
         """Let it have what was put."""
         ...
 
+    def flush_soon(self) -> None:
+        """Let it have what was put, with what else is put in this turn of the event loop."""
+        ...
+
 
 class Exchange:
     """Joins members through a router.
@@ -55,9 +60,12 @@ class Exchange:
         self._numbers = count(1)
         self._alarm = Alarm()
         self._moved = anyio.Event()
+        self._time: Callable[[], float] = anyio.current_time
 
     def attach(self, member: Member, service: str, instance: str) -> int:
         """Let a member take part; returns its number."""
+        # It may be made where no event loop runs yet, and serves one.
+        self._time = clock()
         number = next(self._numbers)
         self.router.attach(number, service, instance)
         self._members[number] = member
@@ -66,12 +74,12 @@ class Exchange:
     def detach(self, number: int) -> None:
         """A member is gone; who waited for it is told."""
         del self._members[number]
-        self._carry_out(self.router.detach(number, anyio.current_time()))
+        self._carry_out(self.router.detach(number, self._time()))
 
-    def receive(self, number: int, frames: Iterable[Frame]) -> None:
+    def receive(self, number: int, frames: Sequence[Frame]) -> None:
         """Route what a member sent."""
         member = self._members[number]
-        members, now, dirty = self._members, anyio.current_time(), set[Member]()
+        members, now, dirty = self._members, self._time(), set[Member]()
         for frame in frames:
             if member.ending:
                 break
@@ -79,7 +87,8 @@ class Exchange:
                 if (receiver := members.get(target)) is not None:
                     receiver.put(emitted)
                     dirty.add(receiver)
-        self._finish(dirty)
+        # Who says many things at once is not waiting for the first of them, and others may be as busy.
+        self._finish(dirty, at_once=len(frames) == 1)
 
     def announce_drain(self) -> None:
         """Tell every member that the broker is about to stop."""
@@ -102,7 +111,7 @@ class Exchange:
         """Let time pass: answer requests whose deadline is over, give up stalled consumers."""
         while True:
             await self._alarm.sleep_until(self.router.next_deadline)
-            self._carry_out(self.router.expire(anyio.current_time()))
+            self._carry_out(self.router.expire(self._time()))
 
     def _carry_out(self, emissions: Iterable[Emission]) -> None:
         dirty = set[Member]()
@@ -112,8 +121,11 @@ class Exchange:
                 dirty.add(receiver)
         self._finish(dirty)
 
-    def _finish(self, dirty: Iterable[Member]) -> None:
+    def _finish(self, dirty: Iterable[Member], *, at_once: bool = True) -> None:
         for member in dirty:
-            member.flush()
+            if at_once:
+                member.flush()
+            else:
+                member.flush_soon()
         self._alarm.bring_forward(self.router.next_deadline)
         self._moved.set()

@@ -63,6 +63,10 @@ class Session:
         """Send what was put."""
         self._framed.flush_nowait()
 
+    def flush_soon(self) -> None:
+        """Send what was put, with what else is put in this turn of the event loop."""
+        self._framed.flush_soon()
+
     def end(self, code: Code, reason: str) -> None:
         """Send this client away, telling it why."""
         if self.ending:

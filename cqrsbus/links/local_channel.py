@@ -4,7 +4,7 @@ What is put is routed at once; what comes is kept until the link takes it. That 
 windows and request limits as over a socket. The exchange is handed in: this module knows only its shape.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import anyio
@@ -33,6 +33,10 @@ class Inbox:
         """Wake the link."""
         self._arrived.set()
 
+    def flush_soon(self) -> None:
+        """Wake the link, which runs when those have run that are awake."""
+        self._arrived.set()
+
     async def take(self) -> list[Frame]:
         """Wait for frames and take them all."""
         while not self._frames:
@@ -49,7 +53,7 @@ class Exchange(Protocol):
 
     def detach(self, number: int) -> None: ...
 
-    def receive(self, number: int, frames: Iterable[Frame]) -> None: ...
+    def receive(self, number: int, frames: Sequence[Frame]) -> None: ...
 
     async def run(self) -> None: ...
 

@@ -19,6 +19,7 @@ import anyio
 from anyio.lowlevel import checkpoint
 
 from cqrsbus.errors import ProtocolError
+from cqrsbus.native import asyncio_loop, clock
 from cqrsbus.transports.port import CHUNK_BYTES, MOST_BUFFERS, ByteStream
 from cqrsbus.wire.batch import MAX_BATCH_HEADER, BatchWriter
 from cqrsbus.wire.connection import Connection
@@ -38,6 +39,9 @@ LARGEST_IN_BATCH = 2048
 SHARED_FROM = 1024
 #: From this size it is handed to the system as it is.
 UNJOINED_FROM = 16384
+#: So many turns of the loop may bring more before what is buffered is sent, unless it is this much.
+TURNS_PUT_OFF = 3
+ENOUGH_BUFFERED = WRITE_SIZE // 2
 #: After so many received bytes the other tasks get a turn, even if more is there already.
 BYTES_PER_TURN = 1024 * 1024
 _PUBLISH = Kind.PUBLISH.value
@@ -67,6 +71,13 @@ class FramedStream:
         #: Bytes received since the last turn that others were given.
         self._received = 0
         self._wake: anyio.Event | None = None
+        loop = asyncio_loop()
+        #: Where the loop runs a function at the end of its turn, no task need be woken to send.
+        self._call_soon = None if loop is None else loop.call_soon
+        #: Whether that was asked for; what was buffered when it last was; and how often it was put off.
+        self._flush_due = False
+        self._seen = 0
+        self._put_off = 0
         self._room: anyio.Event | None = None
         self._finished = False
         self._broken = False
@@ -75,7 +86,8 @@ class FramedStream:
         self.ended = False
         #: Bytes that wait to be sent.
         self.buffered = 0
-        self.last_sent = self.last_received = anyio.current_time()
+        self._time = clock()
+        self.last_sent = self.last_received = self._time()
 
     @property
     def peer(self) -> str:
@@ -139,7 +151,27 @@ class FramedStream:
             self.buffered += len(data)
 
     def flush_soon(self) -> None:
-        """Let the writer's task send what is buffered, together with what else is put until it runs."""
+        """Send what is buffered at the end of this turn of the loop, together with what else is put until then.
+
+        While every turn brings more, that is put off by a few turns: whoever is busy sends less often.
+        """
+        if self._call_soon is None:
+            self._wake_writer()
+        elif not self._flush_due:
+            self._flush_due, self._seen, self._put_off = True, self.buffered, 0
+            self._call_soon(self._end_turn)
+
+    def _end_turn(self) -> None:
+        assert self._call_soon is not None
+        if self._seen < self.buffered < ENOUGH_BUFFERED and self._put_off < TURNS_PUT_OFF:
+            self._seen = self.buffered
+            self._put_off += 1
+            self._call_soon(self._end_turn)
+            return
+        self._flush_due = False
+        self.flush_nowait()
+
+    def _wake_writer(self) -> None:
         if self._wake is not None:
             self._wake.set()
             self._wake = None
@@ -155,7 +187,7 @@ class FramedStream:
         except (anyio.BrokenResourceError, anyio.ClosedResourceError):
             self._break()
         if self._chunks:
-            self.flush_soon()
+            self._wake_writer()
 
     async def wait_room(self, limit: int) -> None:
         """Wait until fewer than ``limit`` bytes are buffered, or the connection is over."""
@@ -201,7 +233,7 @@ class FramedStream:
                 self._received = 0
                 await checkpoint()
             data = await self._stream.receive(max(CHUNK_BYTES, self.connection.wanted))
-            self.last_received = anyio.current_time()
+            self.last_received = self._time()
             if not data:
                 self.ended = True
                 self.connection.receive_eof()
@@ -215,7 +247,7 @@ class FramedStream:
     def finish(self) -> None:
         """Take nothing more; the writer ends when it has sent what is buffered."""
         self._finished = True
-        self.flush_soon()
+        self._wake_writer()
 
     async def linger(self) -> None:
         """Close our sending side and read the peer's away until it closes too; the caller bounds the time."""
@@ -309,7 +341,7 @@ class FramedStream:
 
     def _sent(self, size: int) -> None:
         self.buffered -= size
-        self.last_sent = anyio.current_time()
+        self.last_sent = self._time()
         self._wake_waiting()
 
     def _break(self) -> None:
@@ -317,7 +349,7 @@ class FramedStream:
         self._batch = None
         self._chunks.clear()
         self.buffered = 0
-        self.flush_soon()
+        self._wake_writer()
         self._wake_waiting()
 
     def _wake_waiting(self) -> None:

@@ -33,6 +33,8 @@ class FakeMember:
         self.last, self._put = self._put[-1], []
         self._heard.set()
 
+    flush_soon = flush
+
     def say(self, *frames: Frame) -> None:
         self._exchange.receive(self.number, frames)
 
