@@ -92,7 +92,9 @@ def raises_of(cls: type) -> Raises:
     Args:
         cls: Any class; one that is no command and no query has none.
     """
-    return cls.__cqrs_raises__ if issubclass(cls, _Request) else ()
+    # See topic_of.
+    raises: Raises = getattr(cls, "__cqrs_raises__", ())
+    return raises
 
 
 def answer_type(query: type) -> Any:

@@ -4,7 +4,7 @@ A caller who wants a stream gets one from any handler; a plain one's has a singl
 answer cannot take a stream. The end of a stream is told when the handler, and all that it started, has ended.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import AsyncExitStack
 from typing import Any, cast
 
@@ -14,16 +14,19 @@ from cqrsbus.errors import Code, PayloadTooLargeError
 from cqrsbus.links.port import Delivery
 
 
-async def give_answer(delivery: Delivery, codec: Codec, answer: object) -> None:
+def give_answer(delivery: Delivery, codec: Codec, answer: object) -> Awaitable[object] | None:
     """Give a handler's one answer to its caller.
+
+    Returns:
+        What is to be awaited at once, if its caller wants a stream and may make us wait; most often None.
 
     Raises:
         InvalidMessageError: The answer cannot be carried.
     """
     if delivery.wants_stream:
-        await _give_one(delivery, codec, answer)
-    else:
-        delivery.reply(codec.content_type, codec.encode(answer))
+        return _give_one(delivery, codec, answer)
+    delivery.reply(codec.content_type, codec.encode(answer))
+    return None
 
 
 async def give_each(delivery: Delivery, codec: Codec, answers: object) -> None:

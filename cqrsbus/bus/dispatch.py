@@ -119,18 +119,34 @@ class Binding:
             return
         try:
             message = call.decode(delivery.content_type, delivery.body)
-        except ProtocolError:
-            await self._work_each(delivery, scope, None)
-            return
-        except InvalidMessageError as error:
-            await self._work_each(delivery, scope, Reading(None, unreadable=error))
+        except (ProtocolError, InvalidMessageError) as error:
+            unreadable = Reading(None, unreadable=error) if isinstance(error, InvalidMessageError) else None
+            await self._work_each(delivery, scope, unreadable)
             return
         context = context_of(delivery, scope)
         token = current_context.set(context)
         try:
-            answer = await call.run(message, context)
-            if self._answers:
-                await give_answer(delivery, self._codec, answer)
+            if scope is None:
+                answer = await call.begin(message, context)
+            else:
+                # As HandlerCall.run does it, without its coroutine: that would cost every message.
+                raised: BaseException | None = None
+                answer = None
+                scope.open(context)
+                try:
+                    try:
+                        answer = await call.begin(message, context)
+                    except BaseException as error:
+                        if scope.children is None:
+                            raise
+                        raised = error
+                    if scope.children is not None:
+                        await scope.children.join(raised)
+                finally:
+                    scope.close()
+                    del raised
+            if self._answers and (rest := give_answer(delivery, self._codec, answer)) is not None:
+                await rest
         except Exception as error:  # noqa: BLE001  # whatever a handler raises is its message's failure, never ours
             self._fail_raised(call.handler, delivery, error, context)
         except BaseExceptionGroup as group:
@@ -177,8 +193,8 @@ class Binding:
                 await call.run(message, context, consume=partial(give_each, delivery, self._codec))
             else:
                 answer = await call.run(message, context)
-                if self._answers:
-                    await give_answer(delivery, self._codec, answer)
+                if self._answers and (rest := give_answer(delivery, self._codec, answer)) is not None:
+                    await rest
         except Exception as error:  # noqa: BLE001  # whatever a handler raises is its message's failure, never ours
             self._fail_raised(call.handler, delivery, error, context)
         except BaseExceptionGroup as group:

@@ -49,14 +49,15 @@ class HandlerCall:
                 handler.dependencies, DependencyOverrides() if overrides is None else overrides, self._threads
             )
         self._around = chain(handler.middleware, self._handle) if handler.middleware else None
-        #: How it begins. Most handlers are just called: they pay nothing for what others need.
-        self._begin: _Call = self._call
+        #: What is called with a message and its context. Most are the handler itself: it does not pay for what others
+        #: need.
+        self.begin: _Call = self._call
         if self._around is not None:
-            self._begin = self._go_through
+            self.begin = self._go_through
         elif self._dependencies is not None:
-            self._begin = self._provide
+            self.begin = self._provide
         elif handler.is_async:
-            self._begin = handler.call  # type: ignore[assignment]  # is_async says that it is awaitable
+            self.begin = handler.call  # type: ignore[assignment]  # is_async says that it is awaitable
         try:
             self._type: MessageType[object] = message_type(handler.message_annotation)
             if handler.kind is HandlerKind.QUERY:
@@ -76,7 +77,7 @@ class HandlerCall:
             context: What is known of it.
             consume: Takes what a handler yields, as long as it does; for a handler that answers with a stream.
         """
-        begin = self._begin if consume is None else partial(self._stream, consume)
+        begin = self.begin if consume is None else partial(self._stream, consume)
         scope = scope_of(context)
         if scope is None:
             return begin(message, context)
@@ -95,7 +96,7 @@ class HandlerCall:
         if self._around is None:
             await consume(self._answers(message, context))
         else:
-            await consume(await self._begin(message, context))
+            await consume(await self.begin(message, context))
 
     def _answers(self, message: object, context: Context) -> object:
         if self._dependencies is not None:

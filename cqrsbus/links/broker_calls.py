@@ -137,16 +137,17 @@ class BrokerCalls:
         channel.publish(topic, origin, message.number, body)
 
     async def _call(self, verb: Verb, frame: Frame, topic: str, timeout: float | None) -> Frame:
-        await checkpoint_if_cancelled()
-        now, channel = anyio.current_time(), self._line.channel
+        calls, channel = self._calls, self._line.channel
+        now = calls.now()
         deadline = math.inf if timeout is None else now + timeout
-        if channel is None or self._calls.is_full or not channel.has_room or deadline <= now:
+        # Who is cancelled already has no time left.
+        if channel is None or deadline <= now or calls.is_full or not channel.has_room:
             channel = await self._room_to_call(frame, topic, deadline)
-            now = anyio.current_time()
+            now = calls.now()
         else:
             self._check_size(frame.size, frame.header_size, channel, topic)
         _set_ttl(frame, deadline, now)
-        call = self._calls.open(verb, topic, timeout=timeout, deadline=deadline + GRACE)
+        call = calls.open(verb, topic, timeout=timeout, deadline=deadline + GRACE)
         frame.id = call.id
         return await self._answer(call, frame, channel)
 
@@ -171,7 +172,8 @@ class BrokerCalls:
         else:
             channel.put(frame)
         try:
-            return await call.result()
+            await call.end()
+            return call.result()
         except BaseException:
             if not call.is_done:
                 channel.put(Frame(Kind.CANCEL, id=call.id))

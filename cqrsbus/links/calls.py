@@ -11,7 +11,7 @@ The rules:
 import math
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from enum import Enum
 from itertools import count
 from typing import TypeVar
@@ -26,6 +26,7 @@ from cqrsbus.errors import (
     DeadlineExceededError,
     DeliveryUnknownError,
 )
+from cqrsbus.native import clock
 from cqrsbus.routing.deadlines import DeadlineHeap
 from cqrsbus.waiter import MakeWaiter, Waiter, waiters
 from cqrsbus.wire.failures import error_in
@@ -100,7 +101,11 @@ class Call(OpenCall):
     __slots__ = ("_error", "_frame", "_make_waiter", "_waiter")
 
     def __init__(self, id: int, verb: Verb, topic: str, timeout: float | None, make_waiter: MakeWaiter) -> None:
-        super().__init__(id, verb, topic, timeout)
+        # As the base does it, without a call: there is one for each ask and each send.
+        self.id = id
+        self.verb = verb
+        self.topic = topic
+        self.timeout = timeout
         self._frame: Frame | None = None
         self._error: BusError | None = None
         self._make_waiter = make_waiter
@@ -129,17 +134,20 @@ class Call(OpenCall):
         if self._waiter is not None:
             self._waiter.wake()
 
-    async def result(self) -> Frame:
-        """Wait for its end; for one task.
+    def end(self) -> Awaitable[None]:
+        """What one task is to await at once, and once, before it looks at the result."""
+        # No coroutine: one more would cost every call.
+        if self.is_done:
+            return checkpoint()
+        self._waiter = self._make_waiter()
+        return self._waiter.wait()
+
+    def result(self) -> Frame:
+        """What it ended with.
 
         Raises:
             BusError: What it was failed with.
         """
-        if self.is_done:
-            await checkpoint()
-        else:
-            self._waiter = self._make_waiter()
-            await self._waiter.wait()
         if self._error is not None:
             raise self._error
         assert self._frame is not None
@@ -159,6 +167,7 @@ class OpenCalls:
         self._deadlines: DeadlineHeap[int] = DeadlineHeap()
         self._alarm = Alarm()
         self._make_waiter: MakeWaiter | None = None
+        self._time: Callable[[], float] | None = None
         self._waiting: deque[anyio.Event] = deque()
         #: Places of those who have been woken and have not run yet: nobody else may take them.
         self._promised: set[anyio.Event] = set()
@@ -171,6 +180,13 @@ class OpenCalls:
     def next_number(self) -> int:
         """A number for a frame that nobody waits for."""
         return next(self._numbers)
+
+    def now(self) -> float:
+        """The time on anyio's clock."""
+        if self._time is None:
+            # Only now is it sure that a loop runs, and which.
+            self._time = clock()
+        return self._time()
 
     @property
     def is_full(self) -> bool:
@@ -202,7 +218,6 @@ class OpenCalls:
     def open(self, verb: Verb, topic: str, *, timeout: float | None, deadline: float) -> Call:
         """Begin a call that has one answer; see :meth:`begin`."""
         if self._make_waiter is None:
-            # Only now is it sure that a loop runs, and which.
             self._make_waiter = waiters()
         call = Call(next(self._numbers), verb, topic, timeout, self._make_waiter)
         self._begin(call, deadline)
@@ -263,7 +278,7 @@ class OpenCalls:
         """Let time pass."""
         while True:
             await self._alarm.sleep_until(self._deadlines.earliest)
-            now = anyio.current_time()
+            now = self.now()
             for number in list(self._deadlines.pop_expired(now)):
                 call = self._calls.get(number)
                 later = None if call is None else call.expire(now)

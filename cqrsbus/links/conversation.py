@@ -133,7 +133,8 @@ class Conversation:
             while missing := [s for s in self._subscriptions.values() if s.confirmed_on is not self._channel]:
                 calls = [self._request(subscription) for subscription in missing]
                 for subscription, call in zip(missing, calls, strict=True):
-                    subscription.confirm(self._channel, await call.result())
+                    await call.end()
+                    subscription.confirm(self._channel, call.result())
                     self._calls.close(call)
         except ConnectionLostError:
             return

@@ -9,7 +9,7 @@ from cqrsbus.errors import Code, PayloadTooLargeError
 from cqrsbus.links.channel import Channel
 from cqrsbus.links.failure import failure_frame
 from cqrsbus.links.port import Sink, SubscriptionSpec
-from cqrsbus.wire.envelope import DEFAULT_CONTENT_TYPE, Envelope, decode_envelope
+from cqrsbus.wire.envelope import DEFAULT_CONTENT_TYPE, Envelope, decode_envelope, is_short
 from cqrsbus.wire.frames import MAX_U16, Flag, Frame, Kind
 from cqrsbus.wire.header import encode_header
 from cqrsbus.wire.stamp import sender_of
@@ -136,7 +136,7 @@ class BrokerDelivery:
     @property
     def content_type(self) -> str:
         """What the body is."""
-        return self.envelope.content_type
+        return DEFAULT_CONTENT_TYPE if is_short(self._frame.header) else self.envelope.content_type
 
     @property
     def body(self) -> bytes:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import anyio
 
 from cqrsbus.errors import BusError
+from cqrsbus.links.calls import Call
 from cqrsbus.links.channel import Terms
 from cqrsbus.wire.frames import Frame, Kind
 from cqrsbus.wire.origin import Origin
@@ -89,3 +90,9 @@ class FakeChannel:
         while not condition():
             changed = self._changed = self._changed or anyio.Event()
             await changed.wait()
+
+
+async def outcome(call: Call) -> Frame:
+    """What a call ends with."""
+    await call.end()
+    return call.result()

@@ -10,6 +10,7 @@ from cqrsbus import ConnectionLostError, DeadlineExceededError, DeliveryUnknownE
 from cqrsbus.errors import Code
 from cqrsbus.links.calls import OpenCalls, Verb
 from cqrsbus.wire.frames import Flag, Frame, Kind
+from tests.links.channels import outcome
 
 pytestmark = pytest.mark.anyio
 
@@ -22,7 +23,7 @@ async def test_the_first_end_counts() -> None:
     call.fail(NoHandlerError())
     call.lose("lost")
     assert call.expire(0.0) is None
-    assert await call.result() is answer
+    assert await outcome(call) is answer
     calls.close(call)
     assert len(calls) == 0
 
@@ -33,7 +34,7 @@ async def test_of_two_answers_the_first_counts() -> None:
     call.answer(first)
     call.answer(Frame(Kind.REPLY, id=call.id))
     call.answer(Frame(Kind.REPLY, id=call.id, flags=Flag.FAILED, detail=Code.REMOTE_ERROR))
-    assert await call.result() is first
+    assert await outcome(call) is first
 
 
 async def test_an_error_is_not_replaced_by_an_answer() -> None:
@@ -41,7 +42,7 @@ async def test_an_error_is_not_replaced_by_an_answer() -> None:
     call.fail(NoHandlerError())
     call.answer(Frame(Kind.REPLY, id=call.id))
     with pytest.raises(NoHandlerError):
-        await call.result()
+        await outcome(call)
 
 
 async def test_nothing_of_a_call_outlives_it() -> None:
@@ -56,7 +57,7 @@ async def test_nothing_of_a_call_outlives_it() -> None:
     answer = Answer(Kind.REPLY, id=call.id)
     kept = weakref.ref(answer)
     call.answer(answer)
-    assert await call.result() is answer
+    assert await outcome(call) is answer
     calls.close(call)
     del call, answer
     assert kept() is None
@@ -86,13 +87,13 @@ async def test_what_a_missing_answer_means(verb: Verb, late: type[Exception], lo
             tasks.start_soon(calls.run)
             expiring = calls.open(verb, "t", timeout=0.01, deadline=anyio.current_time() + 0.01)
             with pytest.raises(late, match=r"0\.01 s") as caught:
-                await expiring.result()
+                await outcome(expiring)
             assert type(caught.value) is late
             tasks.cancel_scope.cancel()
     losing = calls.open(verb, "t", timeout=None, deadline=math.inf)
     calls.lose_all("gone")
     with pytest.raises(lost, match="gone") as caught_too:
-        await losing.result()
+        await outcome(losing)
     assert type(caught_too.value) is lost
     assert len(calls) == 0
 

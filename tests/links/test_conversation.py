@@ -25,7 +25,7 @@ from cqrsbus.wire.envelope import Envelope, encode_envelope
 from cqrsbus.wire.frames import Flag, Frame, Kind
 from cqrsbus.wire.header import encode_header
 from cqrsbus.wire.stamp import stamp_of
-from tests.links.channels import FakeChannel
+from tests.links.channels import FakeChannel, outcome
 
 pytestmark = pytest.mark.anyio
 
@@ -204,11 +204,11 @@ class TestWhatComes:
                 said(Kind.REJECT, rejected.id, Code.NO_HANDLER, reason="nobody"),
                 Frame(Kind.REPLY, id=4711),
             )
-            assert await answered.result() == reply
+            assert await outcome(answered) == reply
             with pytest.raises(RemoteError, match=r"for 'a\.topic': KeyError: k"):
-                await failed.result()
+                await outcome(failed)
             with pytest.raises(NoHandlerError, match=r"for 'a\.topic': nobody"):
-                await rejected.result()
+                await outcome(rejected)
             assert not waiting.is_done
             assert talk.calls.late == 1
 
@@ -222,7 +222,7 @@ class TestWhatComes:
             failed.stamp = stamp_of("mailer")
             await talk.heard(failed)
             with pytest.raises(RemoteError) as caught:
-                await call.result()
+                await outcome(call)
             assert caught.value.service == "mailer"
             assert (caught.value.content_type, caught.value.body) == ("application/json", b"{}")
 
