@@ -122,7 +122,7 @@ class Session:
                 hello = await self._hello()
             if hello is not None:
                 self._accept(hello)
-                await self._relay()
+                await self._framed.listen(self._relay)
         except TimeoutError:
             self.end(Code.HANDSHAKE_TIMEOUT, f"no HELLO within {self._limits.handshake_timeout:g} s")
         except ProtocolError as error:
@@ -153,16 +153,14 @@ class Session:
         self.flush()
         self.opened.set()
 
-    async def _relay(self) -> None:
-        number = self._number
-        assert number is not None
-        while (frames := await self._framed.receive()) is not None:
-            last = frames[-1]
-            if last.kind == Kind.ERROR:
-                frames.pop()
-            self._exchange.receive(number, self._answer_pings(frames))
-            if self.ending or last.kind == Kind.ERROR:
-                return
+    def _relay(self, frames: list[Frame]) -> bool:
+        """Route what the client sent; returns whether to go on."""
+        assert self._number is not None
+        last = frames[-1]
+        if last.kind == Kind.ERROR:
+            frames.pop()
+        self._exchange.receive(self._number, self._answer_pings(frames))
+        return not self.ending and last.kind != Kind.ERROR
 
     def _answer_pings(self, frames: list[Frame]) -> list[Frame]:
         """Keep what concerns the connection alone from the exchange."""

@@ -78,9 +78,7 @@ class Caller(SeveralAnswers):
         topic, content = split(target, message, verb="send")
         self._running("send")
         if self._around is None:
-            await self._send(
-                topic, content, wait=wait, raises=raises, timeout=timeout, headers=headers, message_id=message_id
-            )
+            await self._send(topic, content, raises, timeout, headers, message_id, wait=wait)
         else:
             call = begin("send", topic, content, timeout, headers, message_id=message_id, wait=wait, raises=raises)
             await self._around(call)
@@ -135,7 +133,7 @@ class Caller(SeveralAnswers):
         topic, content = split(target, message, verb="ask")
         self._running("ask")
         if self._around is None:
-            return await self._ask(topic, content, returns=returns, raises=raises, timeout=timeout, headers=headers)
+            return await self._ask(topic, content, returns, raises, timeout, headers)
         return await self._around(begin("ask", topic, content, timeout, headers, returns=returns, raises=raises))
 
     @overload

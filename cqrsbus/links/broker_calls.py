@@ -9,6 +9,7 @@ The rules:
 """
 
 import math
+from collections.abc import Awaitable
 from typing import Final
 
 import anyio
@@ -136,20 +137,29 @@ class BrokerCalls:
         self._window.use(size)
         channel.publish(topic, origin, message.number, body)
 
-    async def _call(self, verb: Verb, frame: Frame, topic: str, timeout: float | None) -> Frame:
-        calls, channel = self._calls, self._line.channel
-        now = calls.now()
+    def _call(self, verb: Verb, frame: Frame, topic: str, timeout: float | None) -> Awaitable[Frame]:
+        """Make a call; what is returned is to be awaited at once. Where nothing is in the way it is one coroutine."""
+        channel, now = self._line.channel, self._calls.now()
         deadline = math.inf if timeout is None else now + timeout
         # Who is cancelled already has no time left.
-        if channel is None or deadline <= now or calls.is_full or not channel.has_room:
-            channel = await self._room_to_call(frame, topic, deadline)
-            now = calls.now()
-        else:
-            self._check_size(frame.size, frame.header_size, channel, topic)
+        if channel is None or deadline <= now or self._calls.is_full or not channel.has_room:
+            return self._call_when_possible(verb, frame, topic, timeout, deadline)
+        self._check_size(frame.size, frame.header_size, channel, topic)
+        return self._place(verb, frame, topic, timeout, deadline, channel, now)
+
+    async def _call_when_possible(
+        self, verb: Verb, frame: Frame, topic: str, timeout: float | None, deadline: float
+    ) -> Frame:
+        channel = await self._room_to_call(frame, topic, deadline)
+        return await self._place(verb, frame, topic, timeout, deadline, channel, self._calls.now())
+
+    def _place(
+        self, verb: Verb, frame: Frame, topic: str, timeout: float | None, deadline: float, channel: Channel, now: float
+    ) -> Awaitable[Frame]:
         _set_ttl(frame, deadline, now)
-        call = calls.open(verb, topic, timeout=timeout, deadline=deadline + GRACE)
+        call = self._calls.open(verb, topic, timeout=timeout, deadline=deadline + GRACE)
         frame.id = call.id
-        return await self._answer(call, frame, channel)
+        return self._answer(call, frame, channel)
 
     async def _room_to_call(self, frame: Frame, topic: str, deadline: float) -> Channel:
         await checkpoint_if_cancelled()

@@ -1,5 +1,6 @@
 """A channel: one connection to a broker, as frames. It lives once; a link opens a new one after a loss."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -100,8 +101,11 @@ class Channel(Protocol):
         """Wait until the send buffer has room, or the channel is over."""
         ...
 
-    async def receive(self) -> list[Frame] | None:
-        """Wait for frames; None at the end.
+    async def listen(self, consume: Callable[[list[Frame]], bool]) -> None:
+        """Give frames to a function as they come, until it returns False or the connection ends.
+
+        Args:
+            consume: Takes frames that came together. It must not wait, nor count on a task that runs it.
 
         Raises:
             ConnectionLostError: The connection broke.

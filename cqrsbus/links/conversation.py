@@ -19,6 +19,7 @@ from cqrsbus.links.channel import Channel
 from cqrsbus.links.event_delivery import deliveries
 from cqrsbus.links.local_subscription import BrokerDelivery, LocalSubscription
 from cqrsbus.links.window import Window
+from cqrsbus.native import clock
 from cqrsbus.wire.failures import error_in
 from cqrsbus.wire.frames import Flag, Frame, Kind
 
@@ -56,6 +57,7 @@ class Conversation:
         self._reading = anyio.CancelScope()
         self._fatal: BusError | None = None
         self._end = "the broker closed the connection"
+        self._time = clock()
         self._receivers: dict[int, Callable[[Frame], None]] = {
             Kind.DELIVER: self._on_deliver,
             Kind.REPLY: self._on_answer,
@@ -114,12 +116,15 @@ class Conversation:
             self._end = "the broker takes nothing any more"
             self._reading.cancel()
 
-    async def _read(self) -> None:
+    def _take(self, frames: list[Frame]) -> bool:
         receivers = self._receivers
+        for frame in frames:
+            receivers[frame.kind](frame)
+        return True
+
+    async def _read(self) -> None:
         try:
-            while (frames := await self._channel.receive()) is not None:
-                for frame in frames:
-                    receivers[frame.kind](frame)
+            await self._channel.listen(self._take)
         except (ConnectionLostError, ProtocolError) as error:
             self._end = error.reason
         finally:
@@ -153,7 +158,7 @@ class Conversation:
         heartbeat = self._channel.terms.heartbeat
         while True:
             await anyio.sleep(heartbeat / 4)
-            now = anyio.current_time()
+            now = self._time()
             # What the next look would find too late is found now.
             if now - self._channel.last_received > (DEAD_AFTER_HEARTBEATS - 1 / 4) * heartbeat:
                 self._end = f"nothing was received for {DEAD_AFTER_HEARTBEATS * heartbeat:g} s"
@@ -163,7 +168,7 @@ class Conversation:
 
     def _on_deliver(self, frame: Frame) -> None:
         subscription = self._subscriptions.get(frame.channel)
-        deadline = anyio.current_time() + frame.ttl / 1000 if frame.ttl else None
+        deadline = self._time() + frame.ttl / 1000 if frame.ttl else None
         if subscription is None:
             self._return_stray(frame)
         elif frame.id:

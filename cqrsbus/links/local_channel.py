@@ -107,11 +107,12 @@ class LocalChannel:
     async def wait_room(self) -> None:
         """See :meth:`Channel.wait_room`; there is no buffer to wait for."""
 
-    async def receive(self) -> list[Frame] | None:
-        """See :meth:`Channel.receive`."""
-        if self._closed:
-            raise ConnectionLostError("the channel was closed")
-        return await self._inbox.take()
+    async def listen(self, consume: Callable[[list[Frame]], bool]) -> None:
+        """See :meth:`Channel.listen`."""
+        while not self._closed:
+            if not consume(await self._inbox.take()):
+                return
+        raise ConnectionLostError("the channel was closed")
 
     async def run(self) -> None:
         """See :meth:`Channel.run`."""

@@ -1,5 +1,6 @@
 """A channel over a byte stream: connect, greet, check that it is a broker who answers."""
 
+from collections.abc import Callable
 from contextlib import suppress
 
 import anyio
@@ -81,13 +82,13 @@ class SocketChannel:
         """See :meth:`Channel.wait_room`."""
         await self._framed.wait_room(SEND_BUFFER)
 
-    async def receive(self) -> list[Frame] | None:
-        """See :meth:`Channel.receive`."""
-        if self._early:
-            early, self._early = self._early, []
-            return early
+    async def listen(self, consume: Callable[[list[Frame]], bool]) -> None:
+        """See :meth:`Channel.listen`."""
+        early, self._early = self._early, []
+        if early and not consume(early):
+            return
         try:
-            return await self._framed.receive()
+            await self._framed.listen(consume)
         except (anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
             raise ConnectionLostError(f"the connection to {self._framed.peer} broke") from error
 

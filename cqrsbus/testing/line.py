@@ -9,6 +9,7 @@ The rules:
 3. A cut is what pulling the cable is: what was not sent, or not read, is gone with the connection.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 import anyio
@@ -136,14 +137,20 @@ class TappedChannel:
         """See :meth:`Channel.put_now`."""
         self.put(frame)
 
-    async def receive(self) -> list[Frame] | None:
-        """See :meth:`Channel.receive`."""
+    async def listen(self, consume: Callable[[list[Frame]], bool]) -> None:
+        """See :meth:`Channel.listen`."""
+
+        def take(frames: list[Frame]) -> bool:
+            if self._is_cut:
+                return False
+            self._line.moves += sum(frame.kind not in _HEARTBEAT for frame in frames)
+            refunds, self._refunds = self._refunds, []
+            return consume(refunds + frames)
+
         if not self._is_cut:
             with anyio.CancelScope() as self._reading:
-                frames = await self._channel.receive()
-                self._line.moves += sum(frame.kind not in _HEARTBEAT for frame in frames or ())
-                refunds, self._refunds = self._refunds, []
-                return None if frames is None else refunds + frames
+                await self._channel.listen(take)
+                return
         raise ConnectionLostError("the test has cut the connection")
 
     async def run(self) -> None:

@@ -14,17 +14,23 @@ The rules:
 """
 
 from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
 
 import anyio
 from anyio.lowlevel import checkpoint
 
 from cqrsbus.errors import ProtocolError
 from cqrsbus.native import asyncio_loop, clock
-from cqrsbus.transports.port import CHUNK_BYTES, MOST_BUFFERS, ByteStream
+from cqrsbus.transports.port import CHUNK_BYTES, MOST_BUFFERS, ByteStream, Watchable
 from cqrsbus.wire.batch import MAX_BATCH_HEADER, BatchWriter
 from cqrsbus.wire.connection import Connection
 from cqrsbus.wire.frames import Frame, Kind
 from cqrsbus.wire.origin import Origin
+
+if TYPE_CHECKING:
+    from asyncio import Future  # noqa: TID251  # only its type
 
 #: Chunks are joined up to this size, and so much has to be taken by the peer in time.
 WRITE_SIZE = 65536
@@ -40,7 +46,7 @@ SHARED_FROM = 1024
 #: From this size it is handed to the system as it is.
 UNJOINED_FROM = 16384
 #: So many turns of the loop may bring more before what is buffered is sent, unless it is this much.
-TURNS_PUT_OFF = 3
+TURNS_PUT_OFF = 8
 ENOUGH_BUFFERED = WRITE_SIZE // 2
 #: After so many received bytes the other tasks get a turn, even if more is there already.
 BYTES_PER_TURN = 1024 * 1024
@@ -71,9 +77,8 @@ class FramedStream:
         #: Bytes received since the last turn that others were given.
         self._received = 0
         self._wake: anyio.Event | None = None
-        loop = asyncio_loop()
-        #: Where the loop runs a function at the end of its turn, no task need be woken to send.
-        self._call_soon = None if loop is None else loop.call_soon
+        #: Where it runs a function at the end of its turn, no task need be woken to send, nor one to receive.
+        self._loop = asyncio_loop()
         #: Whether that was asked for; what was buffered when it last was; and how often it was put off.
         self._flush_due = False
         self._seen = 0
@@ -155,18 +160,18 @@ class FramedStream:
 
         While every turn brings more, that is put off by a few turns: whoever is busy sends less often.
         """
-        if self._call_soon is None:
+        if self._loop is None:
             self._wake_writer()
         elif not self._flush_due:
             self._flush_due, self._seen, self._put_off = True, self.buffered, 0
-            self._call_soon(self._end_turn)
+            self._loop.call_soon(self._end_turn)
 
     def _end_turn(self) -> None:
-        assert self._call_soon is not None
+        assert self._loop is not None
         if self._seen < self.buffered < ENOUGH_BUFFERED and self._put_off < TURNS_PUT_OFF:
             self._seen = self.buffered
             self._put_off += 1
-            self._call_soon(self._end_turn)
+            self._loop.call_soon(self._end_turn)
             return
         self._flush_due = False
         self.flush_nowait()
@@ -243,6 +248,70 @@ class FramedStream:
             if frames := self._frames():
                 return frames
         raise self.failure
+
+    async def listen(self, consume: Callable[[list[Frame]], bool]) -> None:
+        """Give frames to a function as they come, until it returns False or the stream ends.
+
+        Where the event loop watches the stream, the function is called in its own turn, and no task is woken. So it
+        must not wait, nor look at the task that runs it, nor ask anyio for the time.
+
+        Args:
+            consume: Takes the frames, and says whether to go on.
+
+        Raises:
+            Exception: What the function raised, and what :meth:`receive` raises.
+        """
+        if self._loop is None or self.failure is not None or not isinstance(self._stream, Watchable):
+            await self._listen_as_task(consume)
+            return
+        ended: Future[None] = self._loop.create_future()
+        if not self._stream.watch(partial(self._read_now, consume, ended)):
+            await self._listen_as_task(consume)
+            return
+        try:
+            await ended
+        finally:
+            self._stream.unwatch()
+            if ended.done() and not ended.cancelled():
+                ended.exception()
+
+    async def _listen_as_task(self, consume: Callable[[list[Frame]], bool]) -> None:
+        while (frames := await self.receive()) is not None:
+            if not consume(frames):
+                return
+
+    def _read_now(self, consume: Callable[[list[Frame]], bool], ended: "Future[None]") -> None:
+        """Receive what is there and pass it on; whether and how it is the end is said to the task that listens."""
+        if ended.done():
+            return
+        try:
+            going_on = self._receive_now(consume)
+        except BaseException as error:
+            # The function may have cancelled the task that listens, and with it what that awaits.
+            if ended.done():
+                raise
+            ended.set_exception(error)
+        else:
+            if not going_on and not ended.done():
+                ended.set_result(None)
+
+    def _receive_now(self, consume: Callable[[list[Frame]], bool]) -> bool:
+        try:
+            data = self._stream.receive_nowait(max(CHUNK_BYTES, self.connection.wanted))
+        except anyio.WouldBlock:
+            return True
+        self.last_received = self._time()
+        if not data:
+            self.ended = True
+            self.connection.receive_eof()
+            return False
+        self.connection.receive_data(data)
+        frames = self._frames()
+        if frames and not consume(frames):
+            return False
+        if self.failure is not None:
+            raise self.failure
+        return True
 
     def finish(self) -> None:
         """Take nothing more; the writer ends when it has sent what is buffered."""

@@ -13,8 +13,8 @@ The rules, the same for every transport and every backend:
 - ``close`` never waits and may be called again. It drops what the peer has not read only if the transport must.
 """
 
-from collections.abc import Sequence
-from typing import Protocol, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeAlias, runtime_checkable
 
 #: What one receive asks for unless told otherwise, in bytes.
 CHUNK_BYTES = 65536
@@ -105,6 +105,26 @@ class ByteStream(Protocol):
 
     async def aclose(self) -> None:
         """Close, and let other tasks run."""
+        ...
+
+
+@runtime_checkable
+class Watchable(Protocol):
+    """A stream that can tell a function, without a task, when there is something to receive."""
+
+    def watch(self, told: Callable[[], None]) -> bool:
+        """Call a function each time that something can be received, and once when the stream is closed.
+
+        It is called in the event loop's own turn, where no task runs, until :meth:`unwatch`; meanwhile nothing may wait
+        in ``receive``. It takes by ``receive_nowait`` what is there, which need not be anything.
+
+        Returns:
+            Whether that is so: False where the event loop cannot.
+        """
+        ...
+
+    def unwatch(self) -> None:
+        """Call nothing any more."""
         ...
 
 

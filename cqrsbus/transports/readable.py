@@ -8,6 +8,8 @@ each message that comes alone, more than receiving it takes. Here the loop is to
    and no registration outlives its descriptor.
 2. Who waits is woken once for each time that the socket is found readable, or by ``close``; it looks for itself.
 3. Being cancelled takes nothing away: nothing is read here.
+4. Who watches is told in the loop's own turn, each time that the socket is found readable, and once by ``close``: no
+   task is woken for it.
 
 Where the loop is none of asyncio's, or cannot watch sockets, anyio does it.
 """
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 class Readable:
     """Tells one task at a time when a socket is readable."""
 
-    __slots__ = ("_chosen", "_echo_due", "_echoes", "_fd", "_loop", "_sock", "_waiter")
+    __slots__ = ("_chosen", "_echo_due", "_echoes", "_fd", "_loop", "_sock", "_told", "_waiter")
 
     def __init__(self) -> None:
         self._chosen = False
@@ -38,6 +40,8 @@ class Readable:
         #: Kept while it is registered: were it closed by being forgotten, another would get its number.
         self._sock: socket.socket | None = None
         self._waiter: Future[None] | None = None
+        #: Who watches.
+        self._told: Callable[[], None] | None = None
         self._echoes = False
         self._echo_due = False
 
@@ -54,14 +58,37 @@ class Readable:
         if not self._chosen:
             self._choose()
         loop = self._loop
-        if loop is None or (self._fd < 0 and not self._register(loop, sock)):
+        if loop is None or (self._fd < 0 and not self._register(loop, sock, self._on_readable)):
             return anyio.wait_readable(sock)
         waiter = self._waiter = loop.create_future()
         return waiter
 
+    def watch(self, sock: socket.socket, told: Callable[[], None]) -> bool:
+        """Call a function each time that a non-blocking socket is readable, until :meth:`unwatch`.
+
+        Nobody may wait meanwhile.
+
+        Returns:
+            Whether that is so: False where the loop cannot.
+        """
+        if not self._chosen:
+            self._choose()
+        if self._loop is None or not self._register(self._loop, sock, told):
+            return False
+        self._told = told
+        return True
+
+    def unwatch(self) -> None:
+        """Call nothing any more."""
+        self._told = None
+        self._unregister()
+
     def close(self) -> None:
         """Take the registration out and wake who waits; the socket is not closed."""
         self._unregister()
+        told, self._told = self._told, None
+        if told is not None:
+            told()
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
@@ -72,9 +99,9 @@ class Readable:
             # These look for what is readable between our callback and the task that it wakes: they find the same again.
             self._echoes = isinstance(self._loop, sys.modules["asyncio"].SelectorEventLoop)
 
-    def _register(self, loop: "AbstractEventLoop", sock: socket.socket) -> bool:
+    def _register(self, loop: "AbstractEventLoop", sock: socket.socket, told: Callable[[], None]) -> bool:
         try:
-            loop.add_reader(sock.fileno(), self._on_readable)
+            loop.add_reader(sock.fileno(), told)
         except NotImplementedError:
             self._loop = None
             return False

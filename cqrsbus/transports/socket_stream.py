@@ -74,6 +74,14 @@ class SocketStream(WaitingStream):
             self._send_error = error
             raise anyio.BrokenResourceError from error
 
+    def watch(self, told: Callable[[], None]) -> bool:
+        """See :meth:`cqrsbus.transports.port.Watchable.watch`."""
+        return not self._closed and self._readable.watch(self._sock, told)
+
+    def unwatch(self) -> None:
+        """See :meth:`cqrsbus.transports.port.Watchable.unwatch`."""
+        self._readable.unwatch()
+
     async def _takeable(self) -> None:
         await self._wait(self._readable.wait)
 

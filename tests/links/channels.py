@@ -6,7 +6,7 @@ import anyio
 
 from cqrsbus.errors import BusError
 from cqrsbus.links.calls import Call
-from cqrsbus.links.channel import Terms
+from cqrsbus.links.channel import Channel, Terms
 from cqrsbus.wire.frames import Frame, Kind
 from cqrsbus.wire.origin import Origin
 
@@ -64,6 +64,11 @@ class FakeChannel:
     async def wait_room(self) -> None:
         raise NotImplementedError
 
+    async def listen(self, consume: Callable[[list[Frame]], bool]) -> None:
+        while (frames := await self.receive()) is not None:
+            if not consume(frames):
+                return
+
     async def receive(self) -> list[Frame] | None:
         await self._wait(lambda: bool(self._said or self._end))
         if self._said:
@@ -96,3 +101,15 @@ async def outcome(call: Call) -> Frame:
     """What a call ends with."""
     await call.end()
     return call.result()
+
+
+async def heard(channel: Channel) -> list[Frame] | None:
+    """What comes next over a channel; None at its end."""
+    found: list[list[Frame]] = []
+
+    def take(frames: list[Frame]) -> bool:
+        found.append(frames)
+        return False
+
+    await channel.listen(take)
+    return found[0] if found else None

@@ -1,7 +1,7 @@
 """A link over channels that a test plays."""
 
 import math
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 import anyio
@@ -44,6 +44,11 @@ class FakeChannel:
     async def wait_room(self) -> None:
         while not self.has_room and not self.closed:
             await anyio.lowlevel.checkpoint()
+
+    async def listen(self, consume: Callable[[list[Frame]], bool]) -> None:
+        while (frames := await self.receive()) is not None:
+            if not consume(frames):
+                return
 
     async def receive(self) -> list[Frame] | None:
         try:

@@ -13,6 +13,7 @@ from cqrsbus.transports import ByteStream
 from cqrsbus.wire.connection import PREAMBLE
 from cqrsbus.wire.frames import Frame, Kind
 from cqrsbus.wire.header import encode_header
+from tests.links.channels import heard
 from tests.links.fakes import FakeBroker, serving, welcome
 
 pytestmark = pytest.mark.anyio
@@ -99,7 +100,7 @@ async def test_what_follows_the_welcome_at_once_is_heard() -> None:
     with anyio.fail_after(5):
         async with serving(greet_and_say_more) as url:
             channel = await open_channel(url, "service", "instance")
-            frames = await channel.receive()
+            frames = await heard(channel)
             channel.close()
     assert frames is not None
     assert [(frame.kind, frame.id) for frame in frames] == [(Kind.PING, 7)]

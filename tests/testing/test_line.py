@@ -11,7 +11,7 @@ from cqrsbus.links.channel import Channel
 from cqrsbus.testing.faults import Faults
 from cqrsbus.testing.line import Line, TappedChannel
 from cqrsbus.wire.frames import Frame, Kind
-from tests.links.channels import FakeChannel
+from tests.links.channels import FakeChannel, heard
 
 pytestmark = pytest.mark.anyio
 
@@ -53,7 +53,7 @@ class TestWhatItCounts:
             before = line.moves
             channel.put(message())
             real.say(Frame(Kind.CONFIRM, id=1), Frame(Kind.CREDIT))
-            assert await channel.receive() == [Frame(Kind.CONFIRM, id=1), Frame(Kind.CREDIT)]
+            assert await heard(channel) == [Frame(Kind.CONFIRM, id=1), Frame(Kind.CREDIT)]
             assert line.moves == before + 3
 
     async def test_no_heartbeat(self) -> None:
@@ -61,7 +61,7 @@ class TestWhatItCounts:
             before = line.moves
             channel.put(Frame(Kind.PING, id=1))
             real.say(Frame(Kind.PONG, id=1))
-            await channel.receive()
+            await heard(channel)
             assert line.moves == before
 
     async def test_connections(self) -> None:
@@ -82,13 +82,13 @@ class TestWhatItPassesOn:
     async def test_the_end(self) -> None:
         async with tapped() as (real, channel, _):
             real.end()
-            assert await channel.receive() is None
+            assert await heard(channel) is None
 
     async def test_a_broken_connection(self) -> None:
         async with tapped() as (real, channel, _):
             real.end(ConnectionLostError("broke"))
             with pytest.raises(ConnectionLostError, match="broke"):
-                await channel.receive()
+                await heard(channel)
 
     async def test_that_nothing_is_taken_any_more(self) -> None:
         real, line = Closable(), Line(Faults())
@@ -112,7 +112,7 @@ class TestFaults:
             channel.put(event)
             await real.expect(Kind.PING)
             real.say(Frame(Kind.PONG))
-            assert await channel.receive() == [Frame(Kind.CREDIT, id=event.size), Frame(Kind.PONG)]
+            assert await heard(channel) == [Frame(Kind.CREDIT, id=event.size), Frame(Kind.PONG)]
             assert real.frames == []
 
     async def test_a_late_message_and_those_behind_it(self) -> None:
@@ -151,7 +151,7 @@ class TestACut:
     @staticmethod
     async def read_and_close(channel: TappedChannel) -> None:
         with pytest.raises(ConnectionLostError, match="the test has cut"):
-            await channel.receive()
+            await heard(channel)
         channel.close()
 
     async def test_takes_what_was_not_read(self) -> None:
@@ -159,7 +159,7 @@ class TestACut:
             real.say(Frame(Kind.PONG))
             channel.cut()
             with pytest.raises(ConnectionLostError):
-                await channel.receive()
+                await heard(channel)
 
     async def test_takes_what_is_held_back(self) -> None:
         async with tapped() as (real, channel, line):
