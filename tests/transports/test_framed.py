@@ -7,13 +7,16 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from cqrsbus.errors import ProtocolError
+from cqrsbus.native import asyncio_loop
 from cqrsbus.transports import Sendable, connect, listen
 from cqrsbus.transports.framed import (
     BATCH_EVENTS,
     BATCH_SIZE,
     BYTES_PER_TURN,
+    ENOUGH_BUFFERED,
     LARGEST_IN_BATCH,
     LONGEST_WRITE,
+    TURNS_PUT_OFF,
     UNJOINED_FROM,
     WRITE_SIZE,
     FramedStream,
@@ -438,6 +441,70 @@ class TestWaitRoom:
                     if end == "close":
                         framed.close()
                     stream.widen()
+
+
+class TestTheEndOfATurn:
+    """Where the loop tells of the end of its turn, what is put is sent then, and no task is woken for it."""
+
+    @pytest.fixture
+    def stream(self) -> NarrowStream:
+        return NarrowStream()
+
+    @pytest.fixture
+    async def framed(self, stream: NarrowStream) -> AsyncIterator[FramedStream]:
+        framed = framed_over(stream)
+        async with anyio.create_task_group() as tasks:
+            if asyncio_loop() is None:
+                tasks.start_soon(framed.write)
+                await eventually(lambda: framed._wake is not None)
+            yield framed
+            tasks.cancel_scope.cancel()
+
+    async def put_for_turns(self, framed: FramedStream, turns: int, size: int = 1) -> None:
+        for number in range(turns):
+            for each in (2 * number, 2 * number + 1):
+                framed.put(ping(each) if size == 1 else large(each, size))
+                framed.flush_soon()
+            await checkpoint()
+
+    async def test_what_is_put_alone_is_sent_at_the_end_of_its_turn(
+        self, framed: FramedStream, stream: NarrowStream
+    ) -> None:
+        for number in range(3):
+            framed.put(ping(number))
+            framed.flush_soon()
+            await checkpoint()
+            await eventually(lambda: framed.buffered == 0)
+        assert [len(each) for each in stream.taken] == [ping(1).size] * 3
+
+    async def test_what_is_put_in_one_turn_is_sent_in_one_go(self, framed: FramedStream, stream: NarrowStream) -> None:
+        for number in range(3):
+            framed.put(ping(number))
+            framed.flush_soon()
+        await eventually(lambda: framed.buffered == 0)
+        assert [len(each) for each in stream.taken] == [3 * ping(1).size]
+
+    async def test_while_each_turn_brings_more_it_is_put_off(self, framed: FramedStream, stream: NarrowStream) -> None:
+        await self.put_for_turns(framed, 3 * TURNS_PUT_OFF)
+        assert framed.buffered < 2 * (TURNS_PUT_OFF + 2) * ping(1).size
+        if asyncio_loop() is not None:
+            assert 2 <= len(stream.taken) <= 4
+        await eventually(lambda: framed.buffered == 0)
+        assert frames_in(stream) == [ping(number) for number in range(6 * TURNS_PUT_OFF)]
+
+    async def test_much_is_not_put_off(self, framed: FramedStream, stream: NarrowStream) -> None:
+        await self.put_for_turns(framed, 4, ENOUGH_BUFFERED)
+        await eventually(lambda: framed.buffered == 0)
+        assert len(stream.taken) >= 3
+
+    async def test_nothing_is_sent_when_it_is_over(self, framed: FramedStream, stream: NarrowStream) -> None:
+        if asyncio_loop() is None:
+            return
+        framed.put(ping(1))
+        framed.flush_soon()
+        framed.close()
+        await anyio.wait_all_tasks_blocked()
+        assert stream.content == b""
 
 
 async def test_closing_ends_a_writer_that_has_nothing_to_do() -> None:

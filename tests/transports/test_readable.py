@@ -158,3 +158,34 @@ async def _wait(readable: Readable, sock: socket.socket) -> None:
 
 def _refuse(*_: object) -> None:
     raise NotImplementedError
+
+
+async def test_who_watches_is_told_each_time_until_it_watches_no_more(pair: Pair) -> None:
+    ours, theirs = pair
+    readable, received = Readable(), list[bytes]()
+    if not readable.watch(ours, lambda: received.append(ours.recv(100))):
+        assert asyncio_loop() is None
+        return
+    with anyio.fail_after(5):
+        for number in range(3):
+            theirs.send(bytes([number]))
+            while len(received) == number:
+                await checkpoint()
+        readable.unwatch()
+        theirs.send(b"3")
+        await anyio.wait_all_tasks_blocked()
+        assert received == [b"\x00", b"\x01", b"\x02"]
+        assert await receive_when_readable(readable, ours) == b"3"
+    readable.close()
+
+
+async def test_who_watches_is_told_once_of_the_close(pair: Pair) -> None:
+    ours, theirs = pair
+    readable, told = Readable(), list[str]()
+    watched = readable.watch(ours, lambda: told.append("told"))
+    readable.close()
+    readable.close()
+    theirs.send(b"1")
+    await anyio.wait_all_tasks_blocked()
+    assert told == ["told"] * watched
+    assert not readable.is_registered
