@@ -127,14 +127,18 @@ class Consumer:
             if in_a_row == IN_A_ROW:
                 in_a_row = 0
                 await checkpoint()
-            taken = self._next()
+            taken = self._waiting.take()
             if taken is None:
                 in_a_row = 0
                 await self._rest()
                 continue
-            in_a_row += 1
-            self._rouse()
             delivery, reading = taken
+            # Most are neither: to ask that costs less than a call.
+            if (delivery.cancelled or delivery.deadline is not None) and not self._is_worth_starting(delivery, reading):
+                continue
+            in_a_row += 1
+            if self._concurrency > 1:
+                self._rouse()
             if self._cancellable:
                 delivery.on_cancel = scope.cancel
             try:
@@ -147,24 +151,18 @@ class Consumer:
                 if reading is not None:
                     self._waiting.release(reading)
 
-    def _next(self) -> tuple[Delivery, Reading | None] | None:
-        """The next delivery worth starting, and what it was read as if it was."""
-        now = None
-        while (taken := self._waiting.take()) is not None:
-            delivery, reading = taken
-            if delivery.cancelled:
-                delivery.fail(Code.CANCELLED, {"reason": "the caller left before it was started"})
-            elif delivery.deadline is None:
-                return taken
-            else:
-                now = anyio.current_time() if now is None else now
-                if delivery.deadline > now:
-                    return taken
-                reason = "it expired before it was started"
-                delivery.fail(Code.DEADLINE_EXCEEDED, {"reason": reason, "stage": "queue"})
-            if reading is not None:
-                self._waiting.release(reading)
-        return None
+    def _is_worth_starting(self, delivery: Delivery, reading: Reading | None) -> bool:
+        """Whether somebody still waits for it; if not, it is settled."""
+        if delivery.cancelled:
+            delivery.fail(Code.CANCELLED, {"reason": "the caller left before it was started"})
+        elif delivery.deadline is None or delivery.deadline > anyio.current_time():
+            return True
+        else:
+            reason = "it expired before it was started"
+            delivery.fail(Code.DEADLINE_EXCEEDED, {"reason": reason, "stage": "queue"})
+        if reading is not None:
+            self._waiting.release(reading)
+        return False
 
     async def _rest(self) -> None:
         """Wait until there may be work."""

@@ -23,7 +23,17 @@ class EventSource:
         deadline: When they are no longer worth starting, on anyio's clock.
     """
 
-    __slots__ = ("_envelope", "_header", "_stamp", "channel", "deadline", "shared_size", "subscription", "topic")
+    __slots__ = (
+        "_content_type",
+        "_envelope",
+        "_header",
+        "_stamp",
+        "channel",
+        "deadline",
+        "shared_size",
+        "subscription",
+        "topic",
+    )
 
     def __init__(self, frame: Frame, channel: Channel, subscription: LocalSubscription, deadline: float | None) -> None:
         self.topic = frame.topic
@@ -33,6 +43,7 @@ class EventSource:
         #: Bytes that each event counts beside its body.
         self.shared_size = frame.topic_size + frame.header_size
         self._header = frame.header
+        self._content_type = DEFAULT_CONTENT_TYPE if is_short(self._header) else ""
         self._envelope: Envelope | None = None
         self._stamp = frame.stamp
 
@@ -54,7 +65,7 @@ class EventSource:
         Raises:
             ProtocolError: The envelope does not tell.
         """
-        return DEFAULT_CONTENT_TYPE if is_short(self._header) else self.envelope.content_type
+        return self._content_type or self.envelope.content_type
 
     @property
     def sender(self) -> str:
