@@ -12,7 +12,7 @@ from cqrsbus.bus.codec import Codec
 from cqrsbus.bus.context import Context, current_context
 from cqrsbus.bus.trace_headers import carry_on
 from cqrsbus.errors import InvalidMessageError, InvalidTopicError
-from cqrsbus.links.port import Outgoing
+from cqrsbus.links.outgoing import Outgoing
 from cqrsbus.messages import topic_of
 from cqrsbus.topics import validate_topic
 from cqrsbus.wire.envelope import MAX_ID_LENGTH, NO_HEADERS, Envelope

@@ -192,7 +192,7 @@ class Context:
         return told
 
 
-class _DeliveredContext(Context):
+class DeliveredContext(Context):
     """A context that asks its delivery when it is asked."""
 
     __slots__ = ()
@@ -248,7 +248,7 @@ def context_of(delivery: Delivery, scope: "HandlerScope | None" = None) -> Conte
         delivery: The message. Whether its envelope is intelligible is not looked at: its content type tells before.
         scope: What its handler is to run in.
     """
-    return _DeliveredContext(delivery, scope)
+    return DeliveredContext(delivery, scope)
 
 
 def scope_of(context: Context) -> "HandlerScope | None":

@@ -19,8 +19,8 @@ from functools import partial
 from typing import TypeAlias
 
 from cqrsbus.bus.answering import give_answer, give_each, refuse_single
-from cqrsbus.bus.codec import Codec
-from cqrsbus.bus.context import Context, context_of, current_context
+from cqrsbus.bus.codec import Codec, codec_for
+from cqrsbus.bus.context import Context, DeliveredContext, context_of, current_context
 from cqrsbus.bus.depends import DependencyOverrides
 from cqrsbus.bus.failing import FailureReport, ran_out_of_time
 from cqrsbus.bus.handler import Handler, HandlerKind
@@ -118,12 +118,12 @@ class Binding:
             await self._work_each(delivery, scope, reading)
             return
         try:
-            message = call.decode(delivery.content_type, delivery.body)
+            message = codec_for(delivery.content_type).decode(delivery.body, call.message_type)
         except (ProtocolError, InvalidMessageError) as error:
             unreadable = Reading(None, unreadable=error) if isinstance(error, InvalidMessageError) else None
             await self._work_each(delivery, scope, unreadable)
             return
-        context = context_of(delivery, scope)
+        context = DeliveredContext(delivery, scope)
         token = current_context.set(context)
         try:
             if scope is None:

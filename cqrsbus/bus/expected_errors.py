@@ -6,7 +6,8 @@ from typing import Final
 from cqrsbus.bus.declared_errors import DeclaredErrors
 from cqrsbus.bus.time_left import scope_first
 from cqrsbus.errors import DeadlineExceededError, RemoteError
-from cqrsbus.links.port import Instance, Outgoing, Replies, Reply
+from cqrsbus.links.outgoing import Outgoing
+from cqrsbus.links.port import Instance, Replies, Reply
 from cqrsbus.messages import raises_of
 from cqrsbus.raises import declared_raises
 

@@ -59,7 +59,7 @@ class HandlerCall:
         elif handler.is_async:
             self.begin = handler.call  # type: ignore[assignment]  # is_async says that it is awaitable
         try:
-            self._type: MessageType[object] = message_type(handler.message_annotation)
+            self.message_type: MessageType[object] = message_type(handler.message_annotation)
             if handler.kind is HandlerKind.QUERY:
                 message_type(handler.returns)
         except InvalidMessageError as error:
@@ -67,7 +67,7 @@ class HandlerCall:
 
     def decode(self, content_type: str, body: bytes) -> object:
         """Decode a body as what the handler declared."""
-        return codec_for(content_type).decode(body, self._type)
+        return codec_for(content_type).decode(body, self.message_type)
 
     def run(self, message: object, context: Context, *, consume: Consume | None = None) -> Awaitable[object]:
         """Call the handler with a decoded message; what is returned ends when it and all that it started have ended.

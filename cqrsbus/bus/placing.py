@@ -16,7 +16,8 @@ from cqrsbus.bus.middleware import Call, CallMiddleware, NextCall, chain, check_
 from cqrsbus.bus.reading import reader
 from cqrsbus.bus.time_left import scope_before_error, scope_first, time_left
 from cqrsbus.errors import DeadlineExceededError, RemoteError
-from cqrsbus.links.port import Link, Outgoing, Replies, StreamTerms
+from cqrsbus.links.outgoing import Outgoing
+from cqrsbus.links.port import Link, Replies, StreamTerms
 
 C = TypeVar("C", bound=CallMiddleware)
 

@@ -19,7 +19,8 @@ from cqrsbus.errors import DeadlineExceededError, PayloadTooLargeError
 from cqrsbus.links.calls import Call, OpenCalls, Verb
 from cqrsbus.links.channel import Channel
 from cqrsbus.links.line import Line
-from cqrsbus.links.port import Answer, Described, Outgoing, StreamTerms
+from cqrsbus.links.outgoing import Outgoing
+from cqrsbus.links.port import Answer, Described, StreamTerms
 from cqrsbus.links.replies import BrokerReplies, RepliesCall
 from cqrsbus.links.window import Window
 from cqrsbus.wire.envelope import DEFAULT_CONTENT_TYPE

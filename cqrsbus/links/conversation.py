@@ -14,10 +14,11 @@ import anyio
 
 from cqrsbus.background import Background
 from cqrsbus.errors import BusError, Code, ConnectionLostError, ProtocolError
+from cqrsbus.links.broker_delivery import BrokerDelivery
 from cqrsbus.links.calls import Call, OpenCalls, Verb
 from cqrsbus.links.channel import Channel
 from cqrsbus.links.event_delivery import deliveries
-from cqrsbus.links.local_subscription import BrokerDelivery, LocalSubscription
+from cqrsbus.links.local_subscription import LocalSubscription
 from cqrsbus.links.window import Window
 from cqrsbus.native import clock
 from cqrsbus.wire.failures import error_in

@@ -1,6 +1,6 @@
 """Events that were delivered, one or many in a frame, and that nobody waits to be settled."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from cqrsbus.errors import Code
@@ -145,7 +145,7 @@ class EventDelivery:
         """See :meth:`Delivery.reply`; nobody waits for an answer."""
         self.done()
 
-    async def reply_more(self, content_type: str, body: bytes) -> None:
+    def reply_more(self, content_type: str, body: bytes) -> Awaitable[None]:
         """See :meth:`Delivery.reply_more`; nobody waits for an answer."""
         raise RuntimeError("an event has no answers")
 

@@ -13,7 +13,7 @@ The rules, the same for every link:
    nothing more is delivered.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
@@ -21,8 +21,8 @@ from typing import Any, NamedTuple, Protocol
 from anyio.abc import TaskStatus
 
 from cqrsbus.errors import Code
-from cqrsbus.wire.envelope import Envelope, encode_envelope
-from cqrsbus.wire.origin import Origin
+from cqrsbus.links.outgoing import Outgoing
+from cqrsbus.wire.envelope import Envelope
 
 
 class LinkStatus(StrEnum):
@@ -32,41 +32,6 @@ class LinkStatus(StrEnum):
     CONNECTED = "connected"
     RECONNECTING = "reconnecting"
     CLOSED = "closed"
-
-
-class Outgoing:
-    """A message on its way out.
-
-    Args:
-        topic: A valid topic.
-        envelope: What it says of itself; None if its origin tells.
-        body: The encoded message.
-        origin: What it has in common with those sent before and after it, if it has a number.
-        number: Its number.
-    """
-
-    __slots__ = ("_envelope", "body", "number", "origin", "topic")
-
-    def __init__(
-        self, topic: str, envelope: Envelope | None, body: bytes, origin: Origin | None = None, number: int = 0
-    ) -> None:
-        self.topic = topic
-        self.body = body
-        self.origin = origin
-        self.number = number
-        self._envelope = envelope
-
-    @property
-    def envelope(self) -> Envelope:
-        """What it says of itself."""
-        if self._envelope is None:
-            assert self.origin is not None
-            self._envelope = self.origin.envelope_of(self.number)
-        return self._envelope
-
-    def header(self) -> bytes:
-        """The same, encoded."""
-        return encode_envelope(self.envelope) if self.origin is None else self.origin.header(self.number)
 
 
 class Answer(NamedTuple):
@@ -241,7 +206,7 @@ class Delivery(Protocol):
         """It was handled, and this is the answer."""
         ...
 
-    async def reply_more(self, content_type: str, body: bytes) -> None:
+    def reply_more(self, content_type: str, body: bytes) -> Awaitable[None]:
         """Here is one answer of a stream, which ``done`` or ``fail`` ends; waits until its caller wants it.
 
         Raises:

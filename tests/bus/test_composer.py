@@ -10,7 +10,7 @@ from cqrsbus.bus.codec import JSON, MSGPACK
 from cqrsbus.bus.composer import Composer, new_instance_name, split
 from cqrsbus.bus.context import Context, current_context
 from cqrsbus.errors import InvalidMessageError, InvalidTopicError
-from cqrsbus.links.port import Outgoing
+from cqrsbus.links.outgoing import Outgoing
 from cqrsbus.messages import Command
 from cqrsbus.wire.envelope import MAX_ID_LENGTH, Envelope
 

@@ -5,7 +5,8 @@ import pytest
 from cqrsbus.bus.codec import MSGPACK
 from cqrsbus.bus.expected_errors import NO_ERRORS, ExpectingReplies, error_of_call, errors_of_call
 from cqrsbus.errors import ConnectionLostError, RemoteError
-from cqrsbus.links.port import Instance, Outgoing, Reply
+from cqrsbus.links.outgoing import Outgoing
+from cqrsbus.links.port import Instance, Reply
 from cqrsbus.messages import Command, Query
 from cqrsbus.wire.envelope import Envelope
 

@@ -8,7 +8,8 @@ import anyio
 
 from cqrsbus.links.broker_link import BrokerLink
 from cqrsbus.links.channel import Terms
-from cqrsbus.links.port import LinkStatus, Outgoing, Sink, SubscriptionSpec
+from cqrsbus.links.outgoing import Outgoing
+from cqrsbus.links.port import LinkStatus, Sink, SubscriptionSpec
 from cqrsbus.wire.envelope import Envelope
 from cqrsbus.wire.frames import Frame, Kind
 from cqrsbus.wire.origin import Origin
