@@ -22,7 +22,8 @@ from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, to_json
 
 from cqrsbus.bus.bounds import check_declared_lengths
-from cqrsbus.bus.plain import fields, in_json, in_msgpack, json_ready, plain, serialization_reason, text_keys
+from cqrsbus.bus.fast_packer import fast_packed
+from cqrsbus.bus.plain import as_held, fields, in_json, in_msgpack, json_ready, plain, serialization_reason, text_keys
 from cqrsbus.bus.types import MessageType, message_type
 from cqrsbus.errors import InvalidMessageError
 
@@ -90,7 +91,14 @@ class _MsgpackCodec:
     def encode(self, value: object) -> bytes:
         try:
             declared = _MODELS[type(value)]
-            tree = plain(value, json=False) if declared is None else fields(value, declared)
+            if declared is None:
+                tree = plain(value, json=False)
+            elif (plain_model := declared.facts.plain_model) is None or not plain_model.fits(value.__dict__):
+                tree = fields(value, declared)
+            elif (packed := fast_packed(value)) is not None:
+                return packed
+            else:
+                tree = as_held(value.__dict__, plain_model)
             try:
                 packer = self._idle.pop()
             except IndexError:

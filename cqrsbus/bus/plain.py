@@ -23,6 +23,7 @@ from uuid import UUID
 from pydantic import AnyUrl, BaseModel
 from pydantic_core import PydanticSerializationError, SchemaSerializer, Url, core_schema, to_jsonable_python
 
+from cqrsbus.bus.plain_model import PlainModel
 from cqrsbus.bus.types import MessageType, message_type
 from cqrsbus.errors import InvalidMessageError
 
@@ -88,7 +89,22 @@ def fields(value: object, declared: MessageType[Any]) -> object:
         if type(at) is datetime:
             if at.tzinfo is not UTC:
                 _check_offset(at)
-            tree[name] = _ISO_DATETIME(at, mode="json").replace("Z", "+00:00")
+            tree[name] = _iso_text(at)
+    return tree
+
+
+def as_held(held: Mapping[str, object], plain_model: PlainModel) -> dict[str, object]:
+    """Return the fields of a model whose instances are written as they are.
+
+    Args:
+        held: The ``__dict__`` of an instance that fits.
+        plain_model: What is known of its class.
+    """
+    tree = dict(held)
+    for name in plain_model.datetimes:
+        at = tree[name]
+        if at is not None:
+            tree[name] = _iso_text(cast("datetime", at))
     return tree
 
 
@@ -202,6 +218,10 @@ def _check_keys(value: Mapping[object, object], *, json: bool) -> None:
 def _write_datetime(value: datetime) -> str:
     if value.tzinfo is not UTC:
         _check_offset(value)
+    return _iso_text(value)
+
+
+def _iso_text(value: datetime) -> str:
     # Half the cost of isoformat(), and the same text but for the offset of UTC.
     text: str = _ISO_DATETIME(value, mode="json")
     return text.replace("Z", "+00:00")

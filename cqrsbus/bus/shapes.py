@@ -155,20 +155,24 @@ def datetime_fields(schemas: Schemas) -> tuple[str, ...]:
     Args:
         schemas: The whole type; one that is no model, or has a serializer of its own, has none.
     """
-    model = _declared(schemas.root)
-    record = _declared(model["schema"]) if model["type"] == "model" else model
+    model = declared(schemas.root)
+    record = declared(model["schema"]) if model["type"] == "model" else model
     if record["type"] != "model-fields" or "serialization" in model.keys() | record.keys():
         return ()
     return tuple(written_name(name, entry) for name, entry in fields_of(record) if _is_datetime(entry["schema"]))
 
 
 def _is_datetime(schema: Schema) -> bool:
-    kind: str = _declared(schema)["type"]
+    kind: str = declared(schema)["type"]
     return kind == "datetime"
 
 
-def _declared(schema: Schema) -> Schema:
-    """Return what is inside of all that changes neither the form of a value nor how it is written."""
+def declared(schema: Schema) -> Schema:
+    """Return what is inside of all that changes neither the form of a value nor how it is written.
+
+    Args:
+        schema: A part of a core schema.
+    """
     while schema["type"] in _WRAPPERS and "serialization" not in schema:
         schema = schema["schema"]
     return schema

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, cast
 
+from cqrsbus.bus.plain_model import PlainModel, plain_model
 from cqrsbus.bus.shapes import (
     SCALARS,
     Schema,
@@ -55,6 +56,8 @@ class TypeFacts:
     json_as_python: bool = True
     #: The keys of a model's own fields that are declared as datetimes.
     datetime_fields: tuple[str, ...] = ()
+    #: How a model's instances are written as they are, if they are.
+    plain_model: PlainModel | None = None
 
 
 def examine(root: Schema, *, base64: bool) -> TypeFacts:
@@ -67,6 +70,7 @@ def examine(root: Schema, *, base64: bool) -> TypeFacts:
     walk = _Walk(Schemas(root))
     walk.visit(root, "", base64=base64)
     walk.found.datetime_fields = datetime_fields(walk.schemas)
+    walk.found.plain_model = plain_model(walk.schemas)
     return walk.found
 
 

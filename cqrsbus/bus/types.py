@@ -50,6 +50,9 @@ class MessageType(Generic[T]):
         self.facts: TypeFacts = examine(self.adapter.core_schema, base64=configured is not None)
         if self.facts.flaw:
             raise InvalidMessageError(f"{self.name} cannot be a message: {self.facts.flaw}")
+        # Here, and not in the facts, for what is asked for each message.
+        self._has_aliases = self.facts.has_aliases
+        self._validate = self._validator.validate_python
         # A strict type takes a text for a datetime from JSON alone, and msgpack has no datetime either.
         self._reads_as_json = self.facts.strict and not self.facts.json_flaw
 
@@ -71,8 +74,8 @@ class MessageType(Generic[T]):
         try:
             value: T = (
                 self._validator.validate_python(tree, by_alias=True, by_name=True)
-                if self.facts.has_aliases
-                else self._validator.validate_python(tree)
+                if self._has_aliases
+                else self._validate(tree)
             )
         except ValidationError as error:
             raise misfit(error, self.name) from None
