@@ -98,7 +98,7 @@ async def test_a_subscription_that_is_left_while_the_broker_says_nothing(
 
     async def listen() -> None:
         async with world.caller.subscribe("s", int):
-            monkeypatch.setattr(world.router, "receive", lambda *_: [])
+            monkeypatch.setattr(world.exchange, "receive", lambda *_: None)
             subscribed.set()
             await anyio.sleep_forever()
 

@@ -9,6 +9,7 @@ import anyio
 from anyio.lowlevel import checkpoint
 
 from cqrsbus import Broker, BrokerLimits, Bus, Code, Context, RoutingLimits
+from cqrsbus.broker.exchange import Exchange
 from cqrsbus.bus.consumer import Consumer
 from cqrsbus.links.broker_link import BrokerLink
 from cqrsbus.links.port import LinkStatus
@@ -81,10 +82,15 @@ class World:
         _declare_several_answers(self)
 
     @property
-    def router(self) -> Router:
+    def exchange(self) -> Exchange:
         """The broker's."""
         assert self.broker._exchange is not None
-        return self.broker._exchange.router
+        return self.broker._exchange
+
+    @property
+    def router(self) -> Router:
+        """The broker's."""
+        return self.exchange.router
 
     @property
     def buses(self) -> tuple[Bus, ...]:
