@@ -7,6 +7,9 @@ from collections.abc import Generator
 import pytest
 from hypothesis import settings
 
+import cqrsbus
+from cqrsbus.compiled import build_name, is_compiled
+
 # A test's own figures decide how long it may run (anyio.fail_after), not the speed of one example.
 settings.register_profile("dev", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, database=None, print_blob=True)
@@ -17,6 +20,18 @@ for _name in [name for name in os.environ if name.startswith("CQRSBUS_")]:
     del os.environ[_name]
 
 Backend = tuple[str, dict[str, bool]]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--compiled``: what is tested is an installed compiled build, and not the checkout."""
+    parser.addoption("--compiled", action="store_true", help="the compiled build is tested, see `make test-native`")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse to test another build than the one that is meant: the tests could not tell."""
+    if is_compiled() is not config.getoption("--compiled"):
+        where = cqrsbus.__path__[0]
+        raise pytest.UsageError(f"the build in {where} is {build_name()}: see --compiled, and `make clean`")
 
 
 @pytest.fixture(

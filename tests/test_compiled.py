@@ -1,0 +1,49 @@
+"""What is compiled is what pyproject.toml lists: all of it or nothing, in every process, and no coroutine."""
+
+import ast
+import subprocess
+import sys
+import tomllib
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from cqrsbus.compiled import build_name, is_compiled
+
+ROOT = Path(__file__).parents[1]
+
+
+def _patterns() -> list[str]:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    include: list[str] = settings["tool"]["hatch"]["build"]["targets"]["wheel"]["hooks"]["mypyc"]["include"]
+    return include
+
+
+FILES = sorted(path.relative_to(ROOT) for pattern in _patterns() for path in ROOT.glob(pattern.removeprefix("/")))
+
+
+@pytest.mark.parametrize("pattern", _patterns())
+def test_there_is_something_to_compile(pattern: str) -> None:
+    assert list(ROOT.glob(pattern.removeprefix("/")))
+
+
+@pytest.mark.parametrize("file", FILES, ids=str)
+def test_all_of_it_is_compiled_or_nothing(file: Path) -> None:
+    module = import_module(".".join(file.with_suffix("").parts))
+    assert module.__file__ is not None
+    assert module.__file__.endswith(".py") is not is_compiled()
+
+
+@pytest.mark.parametrize("file", FILES, ids=str)
+def test_no_coroutine_is_compiled(file: Path) -> None:
+    nodes = ast.walk(ast.parse((ROOT / file).read_text("utf-8")))
+    assert not [node for node in nodes if isinstance(node, ast.AsyncFunctionDef)]
+
+
+def test_every_process_runs_the_same_build() -> None:
+    program = "from cqrsbus.compiled import build_name; print(build_name())"
+    for arguments in (["-c", program], ["-m", "cqrsbus", "--version"]):
+        command = [sys.executable, *arguments]
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True, cwd=ROOT)
+        assert build_name() in ran.stdout
