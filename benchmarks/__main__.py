@@ -26,6 +26,7 @@ def main() -> int:
     arguments = _parse()
     sizes = SMOKE if arguments.smoke else FULL
     about = surroundings()
+    print(f"measured: cqrsbus, {about['build']}", file=sys.stderr)
     record = Record()
     _run(sizes, record)
     about["load after"] = surroundings()["load before"]

@@ -152,7 +152,8 @@ def short(outcomes: Sequence[Outcome]) -> str:
 
 def told(about: Mapping[str, object]) -> str:
     """The machine and the versions, in sentences."""
-    versions = cast("Mapping[str, str]", about["versions"])
+    versions = dict(cast("Mapping[str, str]", about["versions"]))
+    versions["cqrsbus"] += f" ({about['build']})"
     date = str(about["date"])[:16].replace("T", " ")
     return (
         f"Measured {date} UTC at commit `{about['commit']}` on {about['processor']}, "

@@ -26,7 +26,15 @@ def surroundings() -> dict[str, object]:
         "cores": os.cpu_count(),
         "load before": round(os.getloadavg()[0], 2),
         "versions": {name: found for name in _PACKAGES if (found := _version(name))},
+        "build": _build(),
     }
+
+
+def _build() -> str:
+    # Asked of a process that is started as those are that are measured: it may find another cqrsbus than this one.
+    program = "from cqrsbus.compiled import build_name; print(build_name())"
+    done = subprocess.run((sys.executable, "-c", program), stdout=subprocess.PIPE, text=True, check=True, timeout=60)
+    return done.stdout.strip()
 
 
 def _version(package: str) -> str | None:

@@ -5,9 +5,9 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from cqrsbus.cli.about import about
 from cqrsbus.cli.commands import Commands, list_in
 from cqrsbus.cli.failures import ExitCode, UsageError, reporting
-from cqrsbus.version import __version__
 
 app = typer.Typer(
     cls=Commands,
@@ -23,7 +23,7 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"cqrsbus {__version__}")
+        typer.echo(about())
         raise typer.Exit
 
 

@@ -6,7 +6,7 @@ clear line instead of a traceback. For the same reason nothing of it is needed t
 
 import sys
 
-from cqrsbus.version import __version__
+from cqrsbus.cli.about import about
 
 #: What the extra installs, by the names it is imported by.
 _EXTRA = frozenset({"typer", "rich", "pydantic_settings", "watchfiles"})
@@ -17,7 +17,7 @@ _FAILED = 1
 def main() -> None:
     """Run the command line; ends the process."""
     if sys.argv[1:] == ["--version"]:
-        sys.stdout.write(f"cqrsbus {__version__}\n")
+        sys.stdout.write(f"{about()}\n")
         return
     try:
         from cqrsbus.cli.app import run_app

@@ -60,6 +60,24 @@ def test_a_page_keeps_what_is_around_the_figures(tmp_path: Path) -> None:
         report.replace_between(page, "y", "")
 
 
+def test_the_machine_and_the_versions_are_told() -> None:
+    about = {
+        "date": "2026-01-02T03:04:05+00:00",
+        "commit": "abc",
+        "python": "3.11",
+        "system": "Linux",
+        "processor": "some",
+        "cores": 2,
+        "load before": 0.5,
+        "load after": 1.5,
+        "versions": {"cqrsbus": "1.0", "anyio": "4.0"},
+        "build": "compiled",
+    }
+    told = report.told(about)
+    assert told.startswith("Measured 2026-01-02 03:04 UTC at commit `abc` on some, 2 cores, Linux, Python 3.11, ")
+    assert "with cqrsbus 1.0 (compiled), anyio 4.0. " in told
+
+
 def test_the_short_of_it_names_ratios_and_counts_goals() -> None:
     told = report.short(judge(SAMPLES))
     assert "published to handled, 1 to 1: **2.00 times** that of nats-py, bytes (more is better)" in told

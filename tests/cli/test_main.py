@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cqrsbus.version import __version__
+from cqrsbus.cli.about import about
 from tests.cli.terminal import RunCommand
 
 COMMANDS = ("broker", "run", "send", "ask", "publish", "sub")
@@ -14,7 +14,7 @@ COMMANDS = ("broker", "run", "send", "ask", "publish", "sub")
 
 @pytest.mark.parametrize("arguments", [("--version",), ("--version", "broker")])
 def test_version(arguments: tuple[str, ...], call: RunCommand) -> None:
-    assert call(*arguments) == (0, f"cqrsbus {__version__}", "")
+    assert call(*arguments) == (0, about(), "")
 
 
 def test_version_needs_nothing_of_the_extra() -> None:
