@@ -113,8 +113,7 @@ def split(target: object, message: object, *, verb: str) -> tuple[str, object]:
         return target, None if message is ... else message
     if message is not ...:
         raise TypeError(f"bus.{verb}() takes a message, or a topic and a message; the first argument is no str")
-    topic = topic_of(target)
-    if topic is None:
+    if (topic := topic_of(target)) is None:
         name = type(target).__name__
         raise InvalidTopicError(
             f"{name} has no topic: write bus.{verb}('a.topic', message), or class {name}(..., topic='a.topic')"

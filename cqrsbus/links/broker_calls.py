@@ -134,7 +134,9 @@ class BrokerCalls:
             channel.put(frame)
             return
         size = HEAD_SIZE + len(topic) + origin.header_size + len(body)
-        self._check_size(size, origin.header_size, channel, topic)
+        terms = channel.terms
+        if size > terms.max_frame or origin.header_size > terms.max_header:
+            self._check_size(size, origin.header_size, channel, topic)
         self._window.use(size)
         channel.publish(topic, origin, message.number, body)
 

@@ -66,7 +66,6 @@ class SocketChannel:
     def publish(self, topic: str, origin: Origin, number: int, body: bytes) -> None:
         """See :meth:`Channel.publish`."""
         self._framed.put_event(topic, origin, number, body)
-        self._framed.flush_soon()
 
     def put_now(self, frame: Frame) -> None:
         """See :meth:`Channel.put_now`; the writer is not woken for what is sent already."""

@@ -24,7 +24,7 @@ from anyio.lowlevel import checkpoint
 from cqrsbus.errors import ProtocolError
 from cqrsbus.native import asyncio_loop, clock
 from cqrsbus.transports.port import CHUNK_BYTES, MOST_BUFFERS, ByteStream, Watchable
-from cqrsbus.wire.batch import MAX_BATCH_HEADER, BatchWriter
+from cqrsbus.wire.batch import LENGTH_IN_BATCH, MAX_BATCH_HEADER, BatchWriter
 from cqrsbus.wire.connection import Connection
 from cqrsbus.wire.frames import Frame, Kind
 from cqrsbus.wire.origin import Origin
@@ -108,12 +108,13 @@ class FramedStream:
         self._append(frame)
 
     def put_event(self, topic: str, origin: Origin, number: int, body: bytes) -> None:
-        """Buffer an event: a PUBLISH frame, or a part of one; see :meth:`put`."""
+        """Buffer an event: a PUBLISH frame, or a part of one; it is sent at the end of this turn of the loop."""
         if self._finished or self._broken:
             return
         size = len(body)
         if size > LARGEST_IN_BATCH or origin.header_size > MAX_BATCH_HEADER:
             self.put(Frame.of(_PUBLISH, topic=topic.encode(), header=origin.header(number), body=body))
+            self.flush_soon()
             return
         batch = self._batch
         if (
@@ -126,9 +127,9 @@ class FramedStream:
         ):
             self._end_batch()
             batch = self._batch = BatchWriter(topic, origin, number)
-        before = batch.size
+            self.flush_soon()
         batch.add(body)
-        self.buffered += batch.size - before
+        self.buffered += LENGTH_IN_BATCH + size
 
     def _end_batch(self) -> None:
         batch, self._batch = self._batch, None

@@ -31,7 +31,8 @@ from cqrsbus.wire.origin import NUMBERS, Origin, number_of, numbered
 
 MAX_BATCH_HEADER: Final = 1024
 MAX_EVENTS: Final = 256
-_LENGTH_SIZE: Final = 4
+#: Bytes that a body's length takes.
+LENGTH_IN_BATCH: Final = 4
 _PUBLISH: Final = Kind.PUBLISH.value
 
 
@@ -60,7 +61,7 @@ class BatchWriter:
         self._bodies.append(body)
         self.count += 1
         self.next_number += 1
-        self.size += _LENGTH_SIZE + len(body)
+        self.size += LENGTH_IN_BATCH + len(body)
 
     def frame(self) -> Frame:
         """The frame to send; of a single event a frame of its own."""
@@ -131,7 +132,7 @@ def cut(frame: Frame, count: int) -> tuple[Frame, Frame]:
         count: How many events the first part has: fewer than the whole, and not 0.
     """
     tail, begin, bodies_at = frame.tail, frame.topic_size + frame.header_size, _bodies_at(frame)
-    middle = begin + _LENGTH_SIZE * count
+    middle = begin + LENGTH_IN_BATCH * count
     cut_at = bodies_at + sum(_lengths(frame)[:count])
     topic, header = tail[: frame.topic_size], tail[frame.topic_size : begin]
     other = encode_envelope(numbered(decode_envelope(header), count))
@@ -166,7 +167,7 @@ def events_size(frame: Frame) -> int:
     size = len(frame.tail)
     if frame.flags & Flag.BATCH:
         shared = frame.topic_size + frame.header_size
-        size += frame.detail * (shared - _LENGTH_SIZE) - shared
+        size += frame.detail * (shared - LENGTH_IN_BATCH) - shared
     return size
 
 
@@ -180,7 +181,7 @@ def _lengths(frame: Frame) -> tuple[int, ...]:
 
 
 def _bodies_at(frame: Frame) -> int:
-    return frame.topic_size + frame.header_size + _LENGTH_SIZE * frame.detail
+    return frame.topic_size + frame.header_size + LENGTH_IN_BATCH * frame.detail
 
 
 def _part(frame: Frame, count: int, topic: bytes, header: bytes, rest: bytes) -> Frame:

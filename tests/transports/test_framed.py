@@ -495,7 +495,9 @@ class TestTheEndOfATurn:
     async def test_much_is_not_put_off(self, framed: FramedStream, stream: NarrowStream) -> None:
         await self.put_for_turns(framed, 4, ENOUGH_BUFFERED)
         await eventually(lambda: framed.buffered == 0)
-        assert len(stream.taken) >= 3
+        # Elsewhere it is up to the writer's task.
+        if asyncio_loop() is not None:
+            assert len(stream.taken) >= 3
 
     async def test_nothing_is_sent_when_it_is_over(self, framed: FramedStream, stream: NarrowStream) -> None:
         if asyncio_loop() is None:
