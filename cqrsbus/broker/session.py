@@ -16,7 +16,7 @@ import anyio
 from cqrsbus.broker.exchange import Exchange
 from cqrsbus.broker.greeting import NOT_HTTP, Hello, read_hello, welcome
 from cqrsbus.errors import Code, ProtocolError
-from cqrsbus.transports.framed import FramedStream
+from cqrsbus.transports.framed import FRAMES_AT_ONCE, FramedStream
 from cqrsbus.transports.port import ByteStream
 from cqrsbus.wire.connection import PREAMBLE, Connection, Role
 from cqrsbus.wire.frames import Frame, Kind
@@ -47,6 +47,7 @@ class Session:
         self._number: int | None = None
         self._name = stream.peer
         self._greeted_back = False
+        self._unflushed = 0
         #: Set once HELLO was accepted, or the session is over.
         self.opened = anyio.Event()
         self.ending = False
@@ -54,17 +55,23 @@ class Session:
     def put(self, frame: Frame) -> None:
         """Buffer a frame for this client; cut it off if it does not take what it is sent."""
         self._framed.put(frame)
+        self._unflushed += 1
         if frame.kind == Kind.ERROR:
             self._finish()
         elif self._framed.buffered > self._limits.max_outbox and not self.ending:
             self.end(Code.SLOW_CONSUMER, f"{self._framed.buffered} bytes wait to be sent to this client")
+        elif self._unflushed >= FRAMES_AT_ONCE:
+            # Of much that is said together it gets the first part while the rest is looked at.
+            self.flush()
 
     def flush(self) -> None:
         """Send what was put."""
+        self._unflushed = 0
         self._framed.flush_nowait()
 
     def flush_soon(self) -> None:
         """Send what was put, with what else is put in this turn of the event loop."""
+        self._unflushed = 0
         self._framed.flush_soon()
 
     def end(self, code: Code, reason: str) -> None:

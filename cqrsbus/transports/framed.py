@@ -45,8 +45,10 @@ LARGEST_IN_BATCH = 2048
 SHARED_FROM = 1024
 #: From this size it is handed to the system as it is.
 UNJOINED_FROM = 16384
+#: So many frames are worth a write of their own.
+FRAMES_AT_ONCE = 16
 #: So many turns of the loop may bring more before what is buffered is sent, unless it is this much.
-TURNS_PUT_OFF = 8
+TURNS_PUT_OFF = 4
 ENOUGH_BUFFERED = WRITE_SIZE // 2
 #: After so many received bytes the other tasks get a turn, even if more is there already.
 BYTES_PER_TURN = 1024 * 1024
@@ -127,9 +129,10 @@ class FramedStream:
         ):
             self._end_batch()
             batch = self._batch = BatchWriter(topic, origin, number)
-            self.flush_soon()
         batch.add(body)
         self.buffered += LENGTH_IN_BATCH + size
+        if batch.count == 1:
+            self.flush_soon()
 
     def _end_batch(self) -> None:
         batch, self._batch = self._batch, None
@@ -159,10 +162,13 @@ class FramedStream:
     def flush_soon(self) -> None:
         """Send what is buffered at the end of this turn of the loop, together with what else is put until then.
 
-        While every turn brings more, that is put off by a few turns: whoever is busy sends less often.
+        While every turn brings more, that is put off by a few turns: whoever is busy sends less often. What is enough
+        for one write is sent at once: were everything sent together, its receiver would have nothing to do until then.
         """
         if self._loop is None:
             self._wake_writer()
+        elif len(self._chunks) >= FRAMES_AT_ONCE:
+            self.flush_nowait()
         elif not self._flush_due:
             self._flush_due, self._seen, self._put_off = True, self.buffered, 0
             self._loop.call_soon(self._end_turn)

@@ -14,6 +14,7 @@ from cqrsbus.transports.framed import (
     BATCH_SIZE,
     BYTES_PER_TURN,
     ENOUGH_BUFFERED,
+    FRAMES_AT_ONCE,
     LARGEST_IN_BATCH,
     LONGEST_WRITE,
     TURNS_PUT_OFF,
@@ -483,6 +484,15 @@ class TestTheEndOfATurn:
             framed.flush_soon()
         await eventually(lambda: framed.buffered == 0)
         assert [len(each) for each in stream.taken] == [3 * ping(1).size]
+
+    async def test_what_is_enough_for_a_write_is_sent_at_once(self, framed: FramedStream, stream: NarrowStream) -> None:
+        for number in range(2 * FRAMES_AT_ONCE + 1):
+            framed.put(ping(number))
+            framed.flush_soon()
+        if asyncio_loop() is not None:
+            assert [len(each) for each in stream.taken] == [FRAMES_AT_ONCE * ping(1).size] * 2
+        await eventually(lambda: framed.buffered == 0)
+        assert frames_in(stream) == [ping(number) for number in range(2 * FRAMES_AT_ONCE + 1)]
 
     async def test_while_each_turn_brings_more_it_is_put_off(self, framed: FramedStream, stream: NarrowStream) -> None:
         await self.put_for_turns(framed, 3 * TURNS_PUT_OFF)
