@@ -132,7 +132,7 @@ class Binding:
                 # As HandlerCall.run does it, without its coroutine: that would cost every message.
                 raised: BaseException | None = None
                 answer = None
-                scope.open(context)
+                scope.context = context
                 try:
                     try:
                         answer = await call.begin(message, context)
@@ -143,7 +143,7 @@ class Binding:
                     if scope.children is not None:
                         await scope.children.join(raised)
                 finally:
-                    scope.close()
+                    scope.context = scope.children = None
                     del raised
             if self._answers and (rest := give_answer(delivery, self._codec, answer)) is not None:
                 await rest

@@ -37,24 +37,17 @@ class HandlerScope:
         tasks: Where children run.
     """
 
-    __slots__ = ("_context", "_inner", "_tasks", "cancel_scope", "children")
+    __slots__ = ("_inner", "_tasks", "cancel_scope", "children", "context")
 
     def __init__(self, tasks: TaskGroup) -> None:
         self._tasks = tasks
-        self._context: Context | None = None
+        #: Of the running handler; None when it and all its children have ended. Whoever runs one says so.
+        self.context: Context | None = None
         self._inner: HandlerScope | None = None
         #: Is around the handler; whoever makes this enters it.
         self.cancel_scope = CancelScope()
         #: What the running handler has started, once it has started something.
         self.children: Children | None = None
-
-    def open(self, context: Context) -> None:
-        """A handler begins."""
-        self._context = context
-
-    def close(self) -> None:
-        """The handler and all its children have ended."""
-        self._context = self.children = None
 
     def cancel(self) -> None:
         """Cancel the handler that is running and all it has started."""
@@ -97,7 +90,7 @@ class HandlerScope:
         if self._inner is not None:
             self._inner._start(context, function, args, name)
             return
-        if self._context is not context:
+        if self.context is not context:
             raise RuntimeError(
                 f"the handler of {context.topic!r} has ended, and nothing can be started in its name any more: "
                 f"call ctx.start_soon() before it returns"

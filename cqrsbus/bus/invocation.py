@@ -140,7 +140,7 @@ async def _run_within(call: _Call, message: object, context: Context) -> object:
 async def _run_in(scope: HandlerScope, call: _Call, message: object, context: Context) -> object:
     raised: BaseException | None = None
     answer: object = None
-    scope.open(context)
+    scope.context = context
     try:
         try:
             answer = await call(message, context)
@@ -152,5 +152,5 @@ async def _run_in(scope: HandlerScope, call: _Call, message: object, context: Co
             await scope.children.join(raised)
         return answer
     finally:
-        scope.close()
+        scope.context = scope.children = None
         del raised

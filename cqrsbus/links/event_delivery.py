@@ -1,7 +1,7 @@
 """Events that were delivered, one or many in a frame, and that nobody waits to be settled."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from cqrsbus.errors import Code
 from cqrsbus.links.channel import Channel
@@ -84,7 +84,11 @@ class EventDelivery:
         body: The encoded event.
     """
 
-    __slots__ = ("_place", "_settled", "_source", "body", "cancelled", "deadline", "on_cancel")
+    __slots__ = ("_place", "_settled", "_source", "body", "deadline", "on_cancel")
+
+    #: Nobody waits for an event: its caller cannot leave, and nothing is ever called.
+    cancelled: Final = False
+    on_cancel: Callable[[], None] | None
 
     def __init__(self, source: EventSource, place: int, body: bytes) -> None:
         self._source = source
@@ -92,9 +96,6 @@ class EventDelivery:
         self.body = body
         self._settled = False
         self.deadline = source.deadline
-        # Nobody waits for an event: its caller cannot leave.
-        self.cancelled = False
-        self.on_cancel: Callable[[], None] | None = None
 
     @property
     def topic(self) -> str:
