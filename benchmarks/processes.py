@@ -3,7 +3,7 @@
 The rules:
 
 1. A worker says ``ready``, then reads orders, one JSON object a line, and answers each with one.
-2. What a process has cost is asked of the kernel (``/proc``), so servers written in any language are measured alike.
+2. What a process has cost is asked of the kernel, so servers written in any language are measured alike.
 3. Nothing is waited for without a bound: a process that is silent for too long is killed, and the run fails.
 """
 
@@ -12,6 +12,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,14 +20,15 @@ from threading import Timer
 from typing import Any
 
 PATIENCE = 60.0
-_TICKS = os.sysconf("SC_CLK_TCK")
+_ALL_OF_A_PROCESS = 2
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 def cpu_seconds(pid: int) -> float:
-    """What a process has used of the processor so far, user and system."""
-    fields = Path(f"/proc/{pid}/stat").read_text("ascii", "replace").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
+    """What a process has used of the processor so far, user and system, all of its threads."""
+    # Linux' clock of a process by its id, as clock_getcpuclockid(3) makes it: in nanoseconds, where /proc counts in
+    # hundredths of a second, which is more than a broker takes for a thousand events.
+    return time.clock_gettime((~pid << 3) | _ALL_OF_A_PROCESS)
 
 
 def resident_bytes(pid: int) -> int:
