@@ -11,6 +11,7 @@ The rules:
 5. Which delivery is next is not decided here: see :mod:`cqrsbus.bus.waiting`.
 6. A worker that takes a delivery rouses others for what else may be started, at most two at a time. So work that waits
    for something is soon done side by side; and of work that does not, one worker does all while the others rest.
+7. Where there is only one, and nobody can stop it, the work goes on from one delivery to the next by itself.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -32,8 +33,11 @@ IN_A_ROW: Final = 64
 AT_ONCE: Final = 2
 _CANCELLED: Final = {"reason": "the handler was cancelled"}
 
-#: Handles one delivery in the worker's scope and settles it; raises nothing but cancellation.
-Work = Callable[[Delivery, HandlerScope, Reading | None], Awaitable[None]]
+#: Gives the next delivery to work that can go on with it; None: it is to end.
+More = Callable[[], Delivery | None]
+#: Handles a delivery in the worker's scope and settles it, and then whatever it is given more; raises nothing but
+#: cancellation.
+Work = Callable[[Delivery, HandlerScope, Reading | None, More | None], Awaitable[None]]
 
 
 class Consumer:
@@ -61,6 +65,12 @@ class Consumer:
         self._cancellable = cancellable
         self._tasks = tasks
         self._waiting: Waiting = ArrivalOrder() if waiting is None else waiting
+        #: Where one worker does all, and nobody else has a say in it, it need not come back for each delivery.
+        is_alone = concurrency == 1 and not cancellable and isinstance(self._waiting, ArrivalOrder)
+        self._more: More | None = self._next_in_turn if is_alone else None
+        #: Of that worker: what it works on, and how many more it may take in this turn.
+        self._current: Delivery | None = None
+        self._left = 0
         self._resting: list[Waiter] = []
         self._make_waiter: MakeWaiter | None = None
         self._workers = 0
@@ -137,19 +147,48 @@ class Consumer:
             if (delivery.cancelled or delivery.deadline is not None) and not self._is_worth_starting(delivery, reading):
                 continue
             in_a_row += 1
-            if self._concurrency > 1:
-                self._rouse()
-            if self._cancellable:
-                delivery.on_cancel = scope.cancel
-            try:
-                await self._work(delivery, scope, reading)
-            except BaseException:
-                # Settled already, unless the work was cancelled midway.
-                delivery.fail(Code.CANCELLED, _CANCELLED)
-                raise
-            finally:
-                if reading is not None:
-                    self._waiting.release(reading)
+            if self._more is not None:
+                self._left = IN_A_ROW - in_a_row
+                await self._work_in_turn(delivery, scope)
+                in_a_row = IN_A_ROW - self._left
+            else:
+                await self._work_on_one(delivery, scope, reading)
+
+    async def _work_on_one(self, delivery: Delivery, scope: HandlerScope, reading: Reading | None) -> None:
+        if self._concurrency > 1:
+            self._rouse()
+        if self._cancellable:
+            delivery.on_cancel = scope.cancel
+        try:
+            await self._work(delivery, scope, reading, None)
+        except BaseException:
+            # Settled already, unless the work was cancelled midway.
+            delivery.fail(Code.CANCELLED, _CANCELLED)
+            raise
+        finally:
+            if reading is not None:
+                self._waiting.release(reading)
+
+    async def _work_in_turn(self, delivery: Delivery, scope: HandlerScope) -> None:
+        self._current = delivery
+        try:
+            await self._work(delivery, scope, None, self._more)
+        except BaseException:
+            # See above.
+            self._current.fail(Code.CANCELLED, _CANCELLED)
+            raise
+        finally:
+            self._current = None
+
+    def _next_in_turn(self) -> Delivery | None:
+        while self._left and (taken := self._waiting.take()) is not None:
+            delivery = taken[0]
+            if (delivery.cancelled or delivery.deadline is not None) and not self._is_worth_starting(delivery, None):
+                continue
+            self._left -= 1
+            self._current = delivery
+            return delivery
+        return None
 
     def _is_worth_starting(self, delivery: Delivery, reading: Reading | None) -> bool:
         """Whether somebody still waits for it; if not, it is settled."""

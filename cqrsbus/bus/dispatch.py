@@ -14,12 +14,13 @@ The rules:
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import TypeAlias
 
 from cqrsbus.bus.answering import give_answer, give_each, refuse_single
 from cqrsbus.bus.codec import Codec, codec_for
+from cqrsbus.bus.consumer import More
 from cqrsbus.bus.context import Context, DeliveredContext, context_of, current_context
 from cqrsbus.bus.depends import DependencyOverrides
 from cqrsbus.bus.failing import FailureReport, ran_out_of_time
@@ -105,55 +106,60 @@ class Binding:
         except Exception as error:  # noqa: BLE001  # the function is the application's
             return Reading(object(), message, keyless=error)
 
-    async def work(self, delivery: Delivery, scope: HandlerScope | None = None, reading: Reading | None = None) -> None:
-        """Handle a delivery and settle it; raises nothing but cancellation.
+    async def work(
+        self,
+        delivery: Delivery,
+        scope: HandlerScope | None = None,
+        reading: Reading | None = None,
+        more: More | None = None,
+    ) -> None:
+        """Handle a delivery and settle it, and whatever it is given more; raises nothing but cancellation.
 
         Args:
             delivery: The message.
             scope: What the handlers run in; without one they can start nothing.
             reading: What the first handler has read it as, if it has.
+            more: Gives the next one. It is asked again as long as nothing but its handler has to do with a message.
         """
         call = self._single
-        if call is None or reading is not None:
+        if call is None or scope is None or reading is not None:
             await self._work_each(delivery, scope, reading)
             return
-        try:
-            message = codec_for(delivery.content_type).decode(delivery.body, call.message_type)
-        except (ProtocolError, InvalidMessageError) as error:
-            unreadable = Reading(None, unreadable=error) if isinstance(error, InvalidMessageError) else None
-            await self._work_each(delivery, scope, unreadable)
-            return
-        context = DeliveredContext(delivery, scope)
-        token = current_context.set(context)
-        try:
-            if scope is None:
-                answer = await call.begin(message, context)
-            else:
-                # As HandlerCall.run does it, without its coroutine: that would cost every message.
-                raised: BaseException | None = None
-                answer = None
-                scope.context = context
+        # One coroutine for many messages, and none but it and the handler's own: more would cost every message.
+        while True:
+            try:
+                message = codec_for(delivery.content_type).decode(delivery.body, call.message_type)
+            except (ProtocolError, InvalidMessageError) as error:
+                await self._work_each(delivery, scope, _unreadable(error))
+                return
+            answer: object = None
+            raised: BaseException | None = None
+            scope.context = context = DeliveredContext(delivery, scope)
+            token = current_context.set(context)
+            try:
                 try:
-                    try:
-                        answer = await call.begin(message, context)
-                    except BaseException as error:
-                        if scope.children is None:
-                            raise
-                        raised = error
-                    if scope.children is not None:
-                        await scope.children.join(raised)
-                finally:
-                    scope.context = scope.children = None
-                    del raised
-            if self._answers and (rest := give_answer(delivery, self._codec, answer)) is not None:
-                await rest
-        except Exception as error:  # noqa: BLE001  # whatever a handler raises is its message's failure, never ours
-            self._fail_raised(call.handler, delivery, error, context)
-        except BaseExceptionGroup as group:
-            self._fail_cancelled(call.handler, delivery, group, context)
-        finally:
-            current_context.reset(token)
-        delivery.done()
+                    answer = await call.begin(message, context)
+                except BaseException as error:  # noqa: BLE001  # it is raised again right below
+                    raised = error
+                if raised is not None or scope.children is not None:
+                    # It may be cancelled by what it was cancelled with.
+                    more = None
+                    await scope.join(raised)
+                scope.context = None
+                if (rest := self._answered(delivery, answer)) is not None:
+                    await rest
+            except (Exception, BaseExceptionGroup) as error:  # noqa: BLE001  # see _fail
+                self._fail(call.handler, delivery, error, context)
+            finally:
+                scope.context = scope.children = raised = None
+                current_context.reset(token)
+            delivery.done()
+            if more is None or (following := more()) is None:
+                return
+            delivery = following
+
+    def _answered(self, delivery: Delivery, answer: object) -> Awaitable[object] | None:
+        return give_answer(delivery, self._codec, answer) if self._answers else None
 
     async def _work_each(self, delivery: Delivery, scope: HandlerScope | None, reading: Reading | None) -> None:
         """What :meth:`work` does, where there is more to do than to call one handler."""
@@ -193,12 +199,23 @@ class Binding:
                 await call.run(message, context, consume=partial(give_each, delivery, self._codec))
             else:
                 answer = await call.run(message, context)
-                if self._answers and (rest := give_answer(delivery, self._codec, answer)) is not None:
+                if (rest := self._answered(delivery, answer)) is not None:
                     await rest
-        except Exception as error:  # noqa: BLE001  # whatever a handler raises is its message's failure, never ours
-            self._fail_raised(call.handler, delivery, error, context)
-        except BaseExceptionGroup as group:
-            self._fail_cancelled(call.handler, delivery, group, context)
+        except (Exception, BaseExceptionGroup) as error:  # noqa: BLE001  # see _fail
+            self._fail(call.handler, delivery, error, context)
+
+    def _fail(
+        self,
+        handler: Handler,
+        delivery: Delivery,
+        error: Exception | BaseExceptionGroup[BaseException],
+        context: Context,
+    ) -> None:
+        """Whatever a handler raises is its message's failure, never ours."""
+        if isinstance(error, Exception):
+            self._fail_raised(handler, delivery, error, context)
+        else:
+            self._fail_cancelled(handler, delivery, error, context)
 
     def _fail_cancelled(
         self, handler: Handler, delivery: Delivery, group: BaseExceptionGroup[BaseException], context: Context
@@ -236,6 +253,11 @@ class Binding:
             self._on_failure(handler, error, message_id)
         if self._first.kind is not HandlerKind.EVENT:
             self._report.unreadable(delivery, error)
+
+
+def _unreadable(error: ProtocolError | InvalidMessageError) -> Reading | None:
+    """What a message was read as that cannot be read; None if it is not even known what it is."""
+    return Reading(None, unreadable=error) if isinstance(error, InvalidMessageError) else None
 
 
 def bind(

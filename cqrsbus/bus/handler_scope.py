@@ -49,6 +49,17 @@ class HandlerScope:
         #: What the running handler has started, once it has started something.
         self.children: Children | None = None
 
+    async def join(self, raised: BaseException | None) -> None:
+        """Wait for what the handler has started, now that it has ended; raise what failed first, if anything did.
+
+        Args:
+            raised: What the handler raised; None if it returned.
+        """
+        if self.children is not None:
+            await self.children.join(raised)
+        elif raised is not None:
+            raise raised
+
     def cancel(self) -> None:
         """Cancel the handler that is running and all it has started."""
         self.cancel_scope.cancel()

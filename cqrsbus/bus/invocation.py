@@ -144,12 +144,10 @@ async def _run_in(scope: HandlerScope, call: _Call, message: object, context: Co
     try:
         try:
             answer = await call(message, context)
-        except BaseException as error:
-            if scope.children is None:
-                raise
+        except BaseException as error:  # noqa: BLE001  # it is raised again right below
             raised = error
-        if scope.children is not None:
-            await scope.children.join(raised)
+        if raised is not None or scope.children is not None:
+            await scope.join(raised)
         return answer
     finally:
         scope.context = scope.children = None

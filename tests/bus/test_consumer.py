@@ -8,7 +8,7 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from cqrsbus.bus.consumer import AT_ONCE, IN_A_ROW, Consumer, Work
+from cqrsbus.bus.consumer import AT_ONCE, IN_A_ROW, Consumer, More, Work
 from cqrsbus.bus.waiting import KeyOrder, Reading, Waiting
 from cqrsbus.errors import Code
 from cqrsbus.links.port import Delivery
@@ -279,6 +279,86 @@ async def test_the_end_of_its_tasks_settles_what_was_being_worked_on() -> None:
     assert (two.settlement, desk.started) == (None, [one])
 
 
+class TestOneAlone:
+    """Where there is one worker, which nobody can stop, its work goes on from one delivery to the next by itself."""
+
+    async def through(self, delivery: Delivery, scope: object, reading: object, more: More | None) -> None:
+        """Work that takes more as long as there is more."""
+        assert more is not None
+        self.started += 1
+        following: Delivery | None = delivery
+        while following is not None:
+            self.handled.append(following)
+            await self.handle(following)
+            following.done()
+            following = more()
+
+    @pytest.fixture(autouse=True)
+    def begin(self) -> None:
+        self.started = 0
+        self.handled: list[Delivery] = []
+        self.stops_at: Delivery | None = None
+
+    async def handle(self, delivery: Delivery) -> None:
+        if delivery is self.stops_at:
+            await anyio.sleep_forever()
+
+    async def test_all_that_waits_is_done_in_order(self) -> None:
+        deliveries = several(5)
+        async with consuming(self.through, cancellable=False) as consumer:
+            consumer.accept(deliveries)
+            await consumer.wait_idle()
+        assert (self.handled, self.started) == (deliveries, 1)
+        assert [each.settlement for each in deliveries] == [("done",)] * 5
+
+    async def test_others_run_now_and_then(self) -> None:
+        async with consuming(self.through, cancellable=False) as consumer:
+            consumer.accept(several(3 * IN_A_ROW))
+            most, before = 0, 0
+            while not consumer.is_idle:
+                await checkpoint()
+                most, before = max(most, len(self.handled) - before), len(self.handled)
+        assert len(self.handled) == 3 * IN_A_ROW
+        assert (self.started, most <= 2 * IN_A_ROW) == (3, True)
+
+    async def test_what_expired_while_it_waited_is_passed_over(self) -> None:
+        first, late, left, last = several(4)
+        late.deadline, left.cancelled, last.deadline = anyio.current_time() - 1, True, anyio.current_time() + 100
+        async with consuming(self.through, cancellable=False) as consumer:
+            consumer.accept([first, late, left, last])
+            await consumer.wait_idle()
+        assert self.handled == [first, last]
+        assert (late.settlement or ())[:2] == ("fail", Code.DEADLINE_EXCEEDED)
+        assert (left.settlement or ())[:2] == ("fail", Code.CANCELLED)
+
+    async def test_the_end_settles_what_is_being_worked_on_and_leaves_the_rest(self) -> None:
+        first, second, third = several(3)
+        self.stops_at = second
+        async with consuming(self.through, cancellable=False) as consumer:
+            consumer.accept([first, second, third])
+            await settled()
+            assert self.handled == [first, second]
+        assert first.settlement == ("done",)
+        assert (second.settlement or ())[:2] == ("fail", Code.CANCELLED)
+        assert third.settlement is None
+        consumer.hand_back()
+        assert third.settlement == ("hand back",)
+
+    @pytest.mark.parametrize("several_at_once", [True, False])
+    async def test_where_others_have_a_say_it_comes_back_for_each(self, *, several_at_once: bool) -> None:
+        given: list[More | None] = []
+
+        async def work(delivery: Delivery, scope: object, reading: object, more: More | None) -> None:
+            given.append(more)
+            delivery.done()
+
+        concurrency, cancellable = (2, False) if several_at_once else (1, True)
+        async with consuming(work, concurrency=concurrency, cancellable=cancellable) as consumer:
+            consumer.accept(several(3))
+            await consumer.wait_idle()
+        assert given == [None] * 3
+
+
 class TestByKey:
     """Deliveries of one topic are in order, and others beside them."""
 
@@ -307,7 +387,7 @@ class TestByKey:
     async def test_what_it_was_read_as_is_handed_over(self) -> None:
         got: list[object] = []
 
-        async def work(delivery: Delivery, scope: object, reading: Reading | None) -> None:
+        async def work(delivery: Delivery, scope: object, reading: Reading | None, more: More | None) -> None:
             got.append(reading)
             delivery.done()
 

@@ -135,6 +135,41 @@ async def test_a_failing_child_cancels_the_handler_and_its_siblings_and_fails_th
     assert cleaned_up == ["handler"]
 
 
+async def test_events_one_after_the_other_each_end_as_their_own_handler_does(caplog: pytest.LogCaptureFixture) -> None:
+    """One worker does them all, in one turn; what befalls one of them does not hit the next."""
+    group, handled, child = HandlerGroup(), list[str](), Child()
+
+    @group.event_handler("e")
+    async def handle(event: str, ctx: Context) -> None:
+        handled.append(f"{event} {ctx.topic}")
+        match event:
+            case "raises":
+                raise ValueError("handler")
+            case "starts a child that fails":
+                ctx.start_soon(raising, ValueError("child"))
+                await anyio.sleep_forever()
+            case "starts a child":
+                ctx.start_soon(child.run)
+                child.let_go.set()
+            case _:
+                assert get_context() is ctx
+
+    said = ["plain", "raises", "plain", "starts a child that fails", "plain", "starts a child", "plain"]
+    events = [delivery(each, topic=f"topic-{number}") for number, each in enumerate(said)]
+    unreadable = delivery(7, topic="topic-7")
+    async with consuming(group) as consumer:
+        consumer.accept([*events, unreadable])
+        await consumer.wait_idle()
+    assert handled == [f"{each} topic-{number}" for number, each in enumerate(said)]
+    assert [each.settlement for each in (*events, unreadable)] == [("done",)] * (len(said) + 1)
+    assert child.said == ["begun", "let go", "ended"]
+    assert [str(record.exc_info[1]) for record in caplog.records if record.exc_info and record.exc_info[1]] == [
+        "handler",
+        "child",
+    ]
+    assert get_context() is None
+
+
 async def test_a_child_that_fails_when_the_handler_has_returned() -> None:
     sibling = Child()
 
