@@ -1,7 +1,7 @@
 """Events that were delivered, one or many in a frame, and that nobody waits to be settled."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final
+from typing import Any
 
 from cqrsbus.errors import Code
 from cqrsbus.links.channel import Channel
@@ -87,7 +87,7 @@ class EventDelivery:
     __slots__ = ("_place", "_settled", "_source", "body", "deadline", "on_cancel")
 
     #: Nobody waits for an event: its caller cannot leave, and nothing is ever called.
-    cancelled: Final = False
+    cancelled: bool = False
     on_cancel: Callable[[], None] | None
 
     def __init__(self, source: EventSource, place: int, body: bytes) -> None:
