@@ -32,7 +32,7 @@ class Sizes:
         idle_connections: How many there are beside those that are measured.
     """
 
-    rounds: int = 3
+    rounds: int = 5
     factor: float = 1.0
     listeners: int = 50
     other_subscriptions: tuple[int, ...] = (1, 1_000, 100_000)
