@@ -1,6 +1,7 @@
 """The order of a run: in each round every system in turn, so that what slows the machine slows all; then the rest.
 
-Within a round those that are compared follow each other: a machine that is shared is faster at one time than at another.
+Within a round those that are compared follow each other: a machine that is shared is faster at one time than at
+another.
 """
 
 from collections.abc import Callable, Generator, Sequence

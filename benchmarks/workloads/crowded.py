@@ -5,7 +5,7 @@ from benchmarks.processes import cpu_seconds, resident_bytes, workers
 from benchmarks.systems import NATS, OURS, system
 from benchmarks.workloads.sizes import Sizes
 
-_EVENTS = 60_000
+_EVENTS = 150_000
 _PER_CONNECTION = 1_000
 _CROWD = "benchmarks.crowd"
 
