@@ -46,7 +46,8 @@ class SocketChannel:
         self._framed = framed
         self._early = early
         self.terms = terms
-        framed.max_batch = min(framed.max_batch, terms.max_frame - HEAD_SIZE - MAX_TOPIC_BYTES - MAX_BATCH_HEADER)
+        most = terms.max_frame - HEAD_SIZE - MAX_TOPIC_BYTES - MAX_BATCH_HEADER
+        framed.out.max_batch = min(framed.out.max_batch, most)
 
     @property
     def last_received(self) -> float:

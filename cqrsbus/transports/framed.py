@@ -4,8 +4,7 @@ The rules:
 
 1. What is put is only buffered. One writer owns the sending side: either the task in :meth:`FramedStream.write`
    or, while that one has nothing to do, :meth:`FramedStream.flush_nowait`. So no frame is ever torn by a
-   cancelled caller, and frames put in one go leave in one write: small ones joined, up to 64 KiB, and large ones
-   as they are, up to 1 MiB. Events on one topic that are put one behind the other in one go leave in one batch.
+   cancelled caller, and frames put in one go leave in one write (see send_buffer.py).
 2. The buffer's bound is the owner's policy: a broker cuts off who exceeds it, a client waits for room.
 3. When the system takes no more, and then not 64 KiB (or what is left) within ``write_timeout`` seconds, that ends
    the connection.
@@ -13,7 +12,6 @@ The rules:
    peer still sends is read away for a moment, so that the system does not replace our last words by a reset.
 """
 
-from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
@@ -23,28 +21,15 @@ from anyio.lowlevel import checkpoint
 
 from cqrsbus.errors import ProtocolError
 from cqrsbus.native import asyncio_loop, clock
-from cqrsbus.transports.port import CHUNK_BYTES, MOST_BUFFERS, ByteStream, Watchable
-from cqrsbus.wire.batch import LENGTH_IN_BATCH, MAX_BATCH_HEADER, BatchWriter
+from cqrsbus.transports.port import CHUNK_BYTES, ByteStream, Watchable
+from cqrsbus.transports.send_buffer import WRITE_SIZE, SendBuffer
 from cqrsbus.wire.connection import Connection
-from cqrsbus.wire.frames import Frame, Kind
+from cqrsbus.wire.frames import Frame
 from cqrsbus.wire.origin import Origin
 
 if TYPE_CHECKING:
     from asyncio import Future  # noqa: TID251  # only its type
 
-#: Chunks are joined up to this size, and so much has to be taken by the peer in time.
-WRITE_SIZE = 65536
-#: What one system call is given at most: a body of 1 MiB, and what stands before it.
-LONGEST_WRITE = 1024 * 1024 + WRITE_SIZE
-#: A batch has at most so many events and bytes: what it is for, to save work for each event, is achieved by then.
-BATCH_EVENTS = 128
-BATCH_SIZE = 32768
-#: A larger event has a frame of its own, which is not copied so often.
-LARGEST_IN_BATCH = 2048
-#: Up to this size a copy costs less than to keep the tail apart, which other connections may share.
-SHARED_FROM = 1024
-#: From this size it is handed to the system as it is.
-UNJOINED_FROM = 16384
 #: So many frames are worth a write of their own.
 FRAMES_AT_ONCE = 16
 #: So many turns of the loop may bring more before what is buffered is sent, unless it is this much.
@@ -52,7 +37,6 @@ TURNS_PUT_OFF = 4
 ENOUGH_BUFFERED = WRITE_SIZE // 2
 #: After so many received bytes the other tasks get a turn, even if more is there already.
 BYTES_PER_TURN = 1024 * 1024
-_PUBLISH = Kind.PUBLISH.value
 
 
 class FramedStream:
@@ -70,12 +54,8 @@ class FramedStream:
         self._write_timeout = write_timeout
         #: How the peer broke the protocol, right behind the frames that were received last.
         self.failure: ProtocolError | None = None
-        self._chunks: deque[bytes | memoryview] = deque()
-        #: Whether there may be a chunk that is not worth joining.
-        self._large = False
-        self._batch: BatchWriter | None = None
-        #: Bytes of the bodies of a batch; less where the peer takes small frames only.
-        self.max_batch = BATCH_SIZE
+        #: What waits to be sent.
+        self.out = SendBuffer()
         #: Bytes received since the last turn that others were given.
         self._received = 0
         self._wake: anyio.Event | None = None
@@ -91,10 +71,13 @@ class FramedStream:
         self._writing = False
         #: Whether the peer has ended the stream, be it in the middle of a frame.
         self.ended = False
-        #: Bytes that wait to be sent.
-        self.buffered = 0
         self._time = clock()
         self.last_sent = self.last_received = self._time()
+
+    @property
+    def buffered(self) -> int:
+        """Bytes that wait to be sent."""
+        return self.out.size
 
     @property
     def peer(self) -> str:
@@ -103,61 +86,18 @@ class FramedStream:
 
     def put(self, frame: Frame) -> None:
         """Buffer a frame; call :meth:`flush_soon` or :meth:`flush_nowait` when done putting."""
-        if self._finished or self._broken:
-            return
-        if self._batch is not None:
-            self._end_batch()
-        self._append(frame)
+        if not (self._finished or self._broken):
+            self.out.put(frame)
 
     def put_event(self, topic: str, origin: Origin, number: int, body: bytes) -> None:
         """Buffer an event: a PUBLISH frame, or a part of one; it is sent at the end of this turn of the loop."""
-        if self._finished or self._broken:
-            return
-        size = len(body)
-        if size > LARGEST_IN_BATCH or origin.header_size > MAX_BATCH_HEADER:
-            self.put(Frame.of(_PUBLISH, topic=topic.encode(), header=origin.header(number), body=body))
+        if not (self._finished or self._broken) and self.out.put_event(topic, origin, number, body):
             self.flush_soon()
-            return
-        batch = self._batch
-        if (
-            batch is None
-            or batch.next_number != number
-            or batch.topic != topic
-            or not batch.origin.same(origin)
-            or batch.count >= BATCH_EVENTS
-            or batch.size + size > self.max_batch
-        ):
-            self._end_batch()
-            batch = self._batch = BatchWriter(topic, origin, number)
-        batch.add(body)
-        self.buffered += LENGTH_IN_BATCH + size
-        if batch.count == 1:
-            self.flush_soon()
-
-    def _end_batch(self) -> None:
-        batch, self._batch = self._batch, None
-        if batch is not None:
-            self.buffered -= batch.size
-            self._append(batch.frame())
-
-    def _append(self, frame: Frame) -> None:
-        head, tail = frame.head(), frame.tail
-        if len(tail) <= SHARED_FROM:
-            data = head + tail
-            self._chunks.append(data)
-            self.buffered += len(data)
-        else:
-            self._chunks.append(head)
-            self._chunks.append(tail)
-            self._large = self._large or len(tail) >= UNJOINED_FROM
-            self.buffered += len(head) + len(tail)
 
     def put_bytes(self, data: bytes) -> None:
         """Buffer bytes that are no frame: the preamble, or an answer in another protocol."""
         if not (self._finished or self._broken):
-            self._end_batch()
-            self._chunks.append(data)
-            self.buffered += len(data)
+            self.out.put_bytes(data)
 
     def flush_soon(self) -> None:
         """Send what is buffered at the end of this turn of the loop, together with what else is put until then.
@@ -167,16 +107,16 @@ class FramedStream:
         """
         if self._loop is None:
             self._wake_writer()
-        elif len(self._chunks) >= FRAMES_AT_ONCE:
+        elif len(self.out.chunks) >= FRAMES_AT_ONCE:
             self.flush_nowait()
         elif not self._flush_due:
-            self._flush_due, self._seen, self._put_off = True, self.buffered, 0
+            self._flush_due, self._seen, self._put_off = True, self.out.size, 0
             self._loop.call_soon(self._end_turn)
 
     def _end_turn(self) -> None:
         assert self._loop is not None
-        if self._seen < self.buffered < ENOUGH_BUFFERED and self._put_off < TURNS_PUT_OFF:
-            self._seen = self.buffered
+        if self._seen < self.out.size < ENOUGH_BUFFERED and self._put_off < TURNS_PUT_OFF:
+            self._seen = self.out.size
             self._put_off += 1
             self._loop.call_soon(self._end_turn)
             return
@@ -192,13 +132,13 @@ class FramedStream:
         """Send what the system takes at once, without a switch of tasks; the writer sends the rest."""
         if self._writing or self._broken:
             return
-        self._end_batch()
+        self.out.end_batch()
         try:
-            while self._chunks and self._send_some():
+            while self.out.chunks and self._send_some():
                 pass
         except (anyio.BrokenResourceError, anyio.ClosedResourceError):
             self._break()
-        if self._chunks:
+        if self.out.chunks:
             self._wake_writer()
 
     async def wait_room(self, limit: int) -> None:
@@ -221,8 +161,8 @@ class FramedStream:
             while True:
                 if self._broken:
                     raise anyio.BrokenResourceError
-                self._end_batch()
-                if self._chunks:
+                self.out.end_batch()
+                if self.out.chunks:
                     await self._write_some()
                 elif self._finished:
                     return
@@ -352,7 +292,7 @@ class FramedStream:
         if self._send_some():
             await checkpoint()
             return
-        data = self._cut(WRITE_SIZE)
+        data = self.out.cut(WRITE_SIZE)
         self._writing = True
         try:
             with anyio.fail_after(self._write_timeout):
@@ -363,68 +303,23 @@ class FramedStream:
 
     def _send_some(self) -> bool:
         """Send what the system takes at once of the next write; returns whether it took all of that."""
-        buffers = self._take()
+        buffers = self.out.take()
         size = sum(map(len, buffers))
         sent = self._stream.send_nowait(buffers[0]) if len(buffers) == 1 else self._stream.send_many_nowait(buffers)
         self._sent(sent)
         if sent == size:
             return True
-        self._put_back(buffers, size - sent)
+        self.out.put_back(buffers, size - sent)
         return False
 
-    def _take(self) -> list[bytes | memoryview]:
-        """The next write: small chunks joined, large ones as they are, the last of them cut off if it is too long."""
-        chunks = self._chunks
-        if self.buffered <= WRITE_SIZE and not self._large:
-            everything = b"".join(chunks) if len(chunks) > 1 else chunks[0]
-            chunks.clear()
-            return [everything]
-        taken: list[bytes | memoryview] = []
-        size = 0
-        while chunks and size <= LONGEST_WRITE - WRITE_SIZE and len(taken) < MOST_BUFFERS:
-            data = self._cut(LONGEST_WRITE - size) if len(chunks[0]) >= UNJOINED_FROM else self._join_small()
-            taken.append(data)
-            size += len(data)
-        self._large = bool(chunks)
-        return taken
-
-    def _join_small(self) -> bytes | memoryview:
-        """The small chunks at the front, up to a write of usual size, as one."""
-        chunks, joined, size = self._chunks, list[bytes | memoryview](), 0
-        while chunks and len(chunks[0]) < UNJOINED_FROM and size + len(chunks[0]) <= WRITE_SIZE:
-            joined.append(chunks.popleft())
-            size += len(joined[-1])
-        return b"".join(joined) if len(joined) > 1 else joined[0]
-
-    def _cut(self, size: int) -> bytes | memoryview:
-        """The first chunk, or so much of it."""
-        first = self._chunks.popleft()
-        if len(first) <= size:
-            return first
-        view = memoryview(first)
-        self._chunks.appendleft(view[size:])
-        return view[:size]
-
-    def _put_back(self, buffers: list[bytes | memoryview], size: int) -> None:
-        """Keep the last bytes of a write, so many, for the next one."""
-        self._large = True
-        while size:
-            data = buffers.pop()
-            if len(data) > size:
-                data = memoryview(data)[len(data) - size :]
-            self._chunks.appendleft(data)
-            size -= len(data)
-
     def _sent(self, size: int) -> None:
-        self.buffered -= size
+        self.out.sent(size)
         self.last_sent = self._time()
         self._wake_waiting()
 
     def _break(self) -> None:
         self._broken = True
-        self._batch = None
-        self._chunks.clear()
-        self.buffered = 0
+        self.out.clear()
         self._wake_writer()
         self._wake_waiting()
 

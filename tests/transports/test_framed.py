@@ -9,20 +9,16 @@ from anyio.lowlevel import checkpoint
 from cqrsbus.errors import ProtocolError
 from cqrsbus.native import asyncio_loop
 from cqrsbus.transports import Sendable, connect, listen
-from cqrsbus.transports.framed import (
+from cqrsbus.transports.framed import BYTES_PER_TURN, ENOUGH_BUFFERED, FRAMES_AT_ONCE, TURNS_PUT_OFF, FramedStream
+from cqrsbus.transports.port import CHUNK_BYTES, MOST_BUFFERS
+from cqrsbus.transports.send_buffer import (
     BATCH_EVENTS,
     BATCH_SIZE,
-    BYTES_PER_TURN,
-    ENOUGH_BUFFERED,
-    FRAMES_AT_ONCE,
     LARGEST_IN_BATCH,
     LONGEST_WRITE,
-    TURNS_PUT_OFF,
     UNJOINED_FROM,
     WRITE_SIZE,
-    FramedStream,
 )
-from cqrsbus.transports.port import CHUNK_BYTES, MOST_BUFFERS
 from cqrsbus.wire.batch import MAX_BATCH_HEADER, check_batch, events_in, singles
 from cqrsbus.wire.connection import PREAMBLE, Connection, Role
 from cqrsbus.wire.envelope import Envelope
@@ -108,7 +104,7 @@ class TestEvents:
     async def put(self, *puts: PutEvent | Frame, max_batch: int = BATCH_SIZE) -> list[Frame]:
         stream = NarrowStream()
         framed = framed_over(stream)
-        framed.max_batch = max_batch
+        framed.out.max_batch = max_batch
         for each in puts:
             if isinstance(each, Frame):
                 framed.put(each)
@@ -261,7 +257,7 @@ class TestFlushNowait:
             framed.flush_nowait()
             assert framed.buffered == len(encoded(*frames)) - sum(map(len, stream.taken))
         assert stream.content == encoded(*frames)
-        assert not framed._chunks
+        assert not framed.out.chunks
 
     @pytest.mark.parametrize("room", [0, 1, 27, 28, 30, WRITE_SIZE - 1, WRITE_SIZE, WRITE_SIZE + 1, 5 * WRITE_SIZE])
     async def test_the_writer_goes_on_where_the_peer_took_no_more(self, room: int) -> None:
