@@ -7,12 +7,16 @@ import typer
 from cqrsbus.broker.server import Broker
 from cqrsbus.cli import options
 from cqrsbus.cli.failures import UsageError, reporting
+from cqrsbus.cli.heap import keep_freed
 from cqrsbus.cli.logs import set_up_logging
 from cqrsbus.cli.output import print_line, to_json
 from cqrsbus.cli.running import Stop, entered
 from cqrsbus.cli.running import run as run_on
 from cqrsbus.cli.settings import Settings, load_settings
 from cqrsbus.transports import is_loopback, parse_url
+
+#: Several large messages are under way at the same time.
+_FRAMES_KEPT = 4
 
 
 def broker(
@@ -68,6 +72,7 @@ def broker(
         )
         set_up_logging(settings, default="info")
         the_broker = _make(settings)
+        keep_freed(_FRAMES_KEPT * settings.max_frame)
 
         async def serve(stop: Stop) -> None:
             async with entered(the_broker):
