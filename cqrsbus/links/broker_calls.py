@@ -16,12 +16,14 @@ import anyio
 from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
 
 from cqrsbus.errors import DeadlineExceededError, PayloadTooLargeError
+from cqrsbus.links.call_waits import wait_place
 from cqrsbus.links.calls import Call, OpenCalls, Verb
 from cqrsbus.links.channel import Channel
 from cqrsbus.links.line import Line
 from cqrsbus.links.outgoing import Outgoing
 from cqrsbus.links.port import Answer, Described, StreamTerms
-from cqrsbus.links.replies import BrokerReplies, RepliesCall
+from cqrsbus.links.replies import BrokerReplies
+from cqrsbus.links.replies_call import RepliesCall
 from cqrsbus.links.window import Window
 from cqrsbus.wire.envelope import DEFAULT_CONTENT_TYPE
 from cqrsbus.wire.frames import HEAD_SIZE, MAX_U16, MAX_U32, Flag, Frame, Kind
@@ -201,7 +203,7 @@ class BrokerCalls:
                 return channel
             with anyio.move_on_at(deadline) as scope:
                 await channel.wait_room()
-                await self._calls.wait_place()
+                await wait_place(self._calls)
             if scope.cancelled_caught:
                 reason = f"not even sent: {len(self._calls)} calls are open already"
                 raise DeadlineExceededError(reason, stage="connect", topic=topic)

@@ -21,6 +21,7 @@ from cqrsbus.background import Background
 from cqrsbus.errors import AuthError, ConnectError, ConnectionLostError
 from cqrsbus.links.backoff import FullJitter
 from cqrsbus.links.broker_calls import BrokerCalls, deadline_of
+from cqrsbus.links.call_waits import let_time_pass
 from cqrsbus.links.calls import Verb
 from cqrsbus.links.channel import Channel
 from cqrsbus.links.conversation import Conversation
@@ -64,7 +65,7 @@ class BrokerLink(BrokerCalls):
             self._add(spec, sink)
         try:
             async with Background() as tasks:
-                tasks.start_soon(self._calls.run)
+                tasks.start_soon(let_time_pass, self._calls)
                 await self._stay_connected(task_status)
         finally:
             self._lost("the bus is closed")

@@ -6,6 +6,8 @@ The rules:
    caller left. Whatever comes for a number that is no longer open is late, and is dropped and counted.
 2. One alarm serves every deadline.
 3. As many may be open as the broker allows; more wait for a place.
+
+Nothing here waits itself: see call_waits.py.
 """
 
 import math
@@ -165,7 +167,8 @@ class OpenCalls:
         self._numbers = count(1)
         #: By number: an entry may outlive its call for a while, and must not keep the answer alive.
         self._deadlines: DeadlineHeap[int] = DeadlineHeap()
-        self._alarm = Alarm()
+        #: Is told of deadlines that are earlier than those before.
+        self.alarm = Alarm()
         self._make_waiter: MakeWaiter | None = None
         self._time: Callable[[], float] | None = None
         self._waiting: deque[anyio.Event] = deque()
@@ -193,20 +196,22 @@ class OpenCalls:
         """Whether one more call has to wait for a place."""
         return len(self._calls) + len(self._promised) >= self.most
 
-    async def wait_place(self) -> None:
-        """Wait until one more call may be open: first come, first served. Who then opens none must offer the place."""
-        while self.is_full:
-            place = anyio.Event()
-            self._waiting.append(place)
-            try:
-                await place.wait()
-            except BaseException:
-                if not place.is_set():
-                    self._waiting.remove(place)
-                self._promised.discard(place)
-                self.offer_place()
-                raise
-            self._promised.discard(place)
+    def queue_for_place(self) -> anyio.Event:
+        """Stand in line for a place: first come, first served. What is returned is set when it is this one's turn."""
+        place = anyio.Event()
+        self._waiting.append(place)
+        return place
+
+    def take_place(self, place: anyio.Event) -> None:
+        """Who was given a place is about to open a call; who then opens none must offer it."""
+        self._promised.discard(place)
+
+    def leave_place(self, place: anyio.Event) -> None:
+        """Wait no longer; a place that was given meanwhile goes to the next."""
+        if not place.is_set():
+            self._waiting.remove(place)
+        self._promised.discard(place)
+        self.offer_place()
 
     def offer_place(self) -> None:
         """Let the next one who waits have the place that is free, if there is one."""
@@ -249,7 +254,7 @@ class OpenCalls:
         self._calls[call.id] = call
         if deadline != math.inf:
             self._deadlines.set(call.id, deadline)
-            self._alarm.bring_forward(deadline)
+            self.alarm.bring_forward(deadline)
 
     def close(self, call: OpenCall) -> None:
         """A call is over: its caller has the result, or has left."""
@@ -274,13 +279,16 @@ class OpenCalls:
         while self._waiting:
             self._waiting.popleft().set()
 
-    async def run(self) -> None:
-        """Let time pass."""
-        while True:
-            await self._alarm.sleep_until(self._deadlines.earliest)
-            now = self.now()
-            for number in list(self._deadlines.pop_expired(now)):
-                call = self._calls.get(number)
-                later = None if call is None else call.expire(now)
-                if later is not None:
-                    self._deadlines.set(number, later)
+    @property
+    def next_deadline(self) -> float | None:
+        """When the next call's time is up, on anyio's clock; None for never."""
+        return self._deadlines.earliest
+
+    def expire(self) -> None:
+        """End the calls whose time is up."""
+        now = self.now()
+        for number in list(self._deadlines.pop_expired(now)):
+            call = self._calls.get(number)
+            later = None if call is None else call.expire(now)
+            if later is not None:
+                self._deadlines.set(number, later)

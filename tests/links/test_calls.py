@@ -8,6 +8,7 @@ import pytest
 
 from cqrsbus import ConnectionLostError, DeadlineExceededError, DeliveryUnknownError, NoHandlerError
 from cqrsbus.errors import Code
+from cqrsbus.links.call_waits import let_time_pass, wait_place
 from cqrsbus.links.calls import OpenCalls, Verb
 from cqrsbus.wire.frames import Flag, Frame, Kind
 from tests.links.channels import outcome
@@ -81,7 +82,7 @@ async def test_what_a_missing_answer_means(verb: Verb, late: type[Exception], lo
     calls = OpenCalls()
     with anyio.fail_after(5):
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(calls.run)
+            tasks.start_soon(let_time_pass, calls)
             expiring = calls.open(verb, "t", timeout=0.01, deadline=anyio.current_time() + 0.01)
             with pytest.raises(late, match=r"0\.01 s") as caught:
                 await outcome(expiring)
@@ -101,7 +102,7 @@ async def test_a_place_goes_to_who_has_waited_longest_and_is_given_on_by_who_lea
     first = calls.open(Verb.ASK, "t", timeout=None, deadline=math.inf)
 
     async def wait(name: str) -> None:
-        await calls.wait_place()
+        await wait_place(calls)
         order.append(name)
         calls.close(calls.open(Verb.ASK, name, timeout=None, deadline=math.inf))
 
@@ -127,7 +128,7 @@ async def test_nobody_takes_a_place_that_was_offered_to_another() -> None:
     first = calls.open(Verb.ASK, "t", timeout=None, deadline=math.inf)
 
     async def wait(name: str) -> None:
-        await calls.wait_place()
+        await wait_place(calls)
         order.append(name)
         calls.close(calls.open(Verb.ASK, name, timeout=None, deadline=math.inf))
 
@@ -150,11 +151,11 @@ async def test_a_place_that_is_not_used_can_be_offered_again() -> None:
     first = calls.open(Verb.ASK, "t", timeout=None, deadline=math.inf)
 
     async def wait_for_nothing() -> None:
-        await calls.wait_place()
+        await wait_place(calls)
         calls.offer_place()
 
     async def wait() -> None:
-        await calls.wait_place()
+        await wait_place(calls)
         waited.set()
 
     with anyio.fail_after(5):
@@ -172,7 +173,7 @@ async def test_the_loss_of_all_frees_all_places() -> None:
     calls.open(Verb.ASK, "t", timeout=None, deadline=math.inf)
 
     async def wait() -> None:
-        await calls.wait_place()
+        await wait_place(calls)
         waited.set()
 
     with anyio.fail_after(5):

@@ -8,7 +8,8 @@ import pytest
 from cqrsbus.errors import BusError, Code, DeadlineExceededError, NoHandlerError, RemoteError
 from cqrsbus.links.calls import OpenCalls, Verb
 from cqrsbus.links.port import Instance, StreamTerms
-from cqrsbus.links.replies import BrokerReplies, RepliesCall
+from cqrsbus.links.replies import BrokerReplies
+from cqrsbus.links.replies_call import RepliesCall
 from cqrsbus.wire.frames import Flag, Frame, Kind
 from cqrsbus.wire.header import encode_header
 from cqrsbus.wire.stamp import full_stamp_of, stamp_of
