@@ -4,9 +4,9 @@ An ``anyio.Event`` may be waited for by any number of tasks, before and after it
 that. A waiter is made by the one task that waits, right before it does.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
-from functools import partial
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import anyio
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop  # noqa: TID251  # only its type
 
 
-class Waiter(Protocol):
+class Waiter(ABC):
     """One task's waiting."""
 
+    @abstractmethod
     def wake(self) -> None:
         """Let the task go on; nothing happens if it was woken already, or has left."""
-        ...
 
+    @abstractmethod
     def wait(self) -> Awaitable[None]:
         """What the task that made it is to await at once, and once; it can be cancelled."""
-        ...
 
 
 MakeWaiter: TypeAlias = Callable[[], Waiter]
@@ -34,10 +34,10 @@ MakeWaiter: TypeAlias = Callable[[], Waiter]
 def waiters() -> MakeWaiter:
     """Return what makes waiters for the event loop that runs the current task."""
     loop = asyncio_loop()
-    return _EventWaiter if loop is None else partial(_FutureWaiter, loop)
+    return _EventWaiter if loop is None else lambda: _FutureWaiter(loop)
 
 
-class _FutureWaiter:
+class _FutureWaiter(Waiter):
     # As an asyncio.Event does it within. anyio delivers no cancellation to a task whose future is done, so who is woken
     # and then cancelled before it runs still learns what it was woken for.
     __slots__ = ("_future",)
@@ -53,7 +53,7 @@ class _FutureWaiter:
         return self._future
 
 
-class _EventWaiter:
+class _EventWaiter(Waiter):
     __slots__ = ("_event",)
 
     def __init__(self) -> None:

@@ -76,10 +76,10 @@ class Caller(SeveralAnswers):
             PayloadTooLargeError: It does not fit into a frame.
         """
         topic, content = split(target, message, verb="send")
-        self._running("send")
         if self._around is None:
             await self._send(topic, content, raises, timeout, headers, message_id, wait=wait)
         else:
+            self._running("send")
             call = begin("send", topic, content, timeout, headers, message_id=message_id, wait=wait, raises=raises)
             await self._around(call)
 
@@ -131,9 +131,9 @@ class Caller(SeveralAnswers):
             PayloadTooLargeError: The query does not fit into a frame.
         """
         topic, content = split(target, message, verb="ask")
-        self._running("ask")
         if self._around is None:
             return await self._ask(topic, content, returns, raises, timeout, headers)
+        self._running("ask")
         return await self._around(begin("ask", topic, content, timeout, headers, returns=returns, raises=raises))
 
     @overload

@@ -1,7 +1,7 @@
 """The errors that a caller expects: those of its message's class, and its own."""
 
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 from cqrsbus.bus.declared_errors import DeclaredErrors
 from cqrsbus.bus.time_left import scope_first
@@ -25,9 +25,17 @@ def errors_of_call(verb: str, message: object, raises: object) -> DeclaredErrors
     Raises:
         TypeError: They cannot be declared.
     """
-    declared = raises_of(type(message))
-    if raises != ():
-        declared = declared_raises(f"bus.{verb}()", declared, raises)
+    # Every class can be looked up by; one type checker takes its instances for what is asked here.
+    cls: Any = type(message)
+    if raises == ():
+        return _of_class(verb, cls)
+    declared = declared_raises(f"bus.{verb}()", raises_of(cls), raises)
+    return _of_call(declared, f"bus.{verb}()") if declared else NO_ERRORS
+
+
+@lru_cache(maxsize=1024)
+def _of_class(verb: str, cls: type) -> DeclaredErrors:
+    declared = raises_of(cls)
     return _of_call(declared, f"bus.{verb}()") if declared else NO_ERRORS
 
 

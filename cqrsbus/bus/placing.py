@@ -10,10 +10,9 @@ import anyio
 
 from cqrsbus.bus import callables
 from cqrsbus.bus.composer import Composer
-from cqrsbus.bus.declared_errors import DeclaredErrors
 from cqrsbus.bus.expected_errors import NO_ERRORS, ExpectingReplies, error_of_call, errors_of_call
 from cqrsbus.bus.middleware import Call, CallMiddleware, NextCall, chain, check_middleware
-from cqrsbus.bus.reading import reader
+from cqrsbus.bus.reading import read_answer, type_of_answer
 from cqrsbus.bus.time_left import scope_before_error, scope_first, time_left
 from cqrsbus.errors import DeadlineExceededError, RemoteError
 from cqrsbus.links.outgoing import Outgoing
@@ -111,7 +110,11 @@ class Placing:
     ) -> None:
         link = self._running("send")
         outgoing = self._composer.compose(topic, command, headers=headers, message_id=message_id)
-        expected = _errors_of_send(command, raises, wait=wait)
+        expected = errors_of_call("send", command, raises) if wait else NO_ERRORS
+        if raises != () and not wait:
+            raise TypeError(
+                "bus.send() learns what the handler raises only with wait=True: add it, or leave out raises="
+            )
         try:
             await link.send(outgoing, timeout=time_left(timeout), wait=wait)
         except DeadlineExceededError:
@@ -133,7 +136,7 @@ class Placing:
         message_id: str | None = None,
     ) -> Any:
         link = self._running("ask")
-        read = reader(topic, query, returns)
+        into = type_of_answer(query, returns)
         outgoing = self._composer.compose(topic, query, headers=headers, message_id=message_id)
         expected = errors_of_call("ask", query, raises)
         try:
@@ -144,7 +147,7 @@ class Placing:
         except RemoteError as error:
             failure = error_of_call(error, outgoing, expected)
             raise failure from failure.__cause__
-        return read(answer)
+        return read_answer(answer, into, topic)
 
     async def _stream(self, call: Call, timeout: float | None) -> Replies:
         link, outgoing = self._running("stream"), self._compose(call)
@@ -183,11 +186,3 @@ def _checked_replies(returned: Any, call: Call) -> Replies:
         )
     replies: Replies = returned
     return replies
-
-
-def _errors_of_send(command: object, raises: Sequence[type[Exception]], *, wait: bool) -> DeclaredErrors:
-    if wait:
-        return errors_of_call("send", command, raises)
-    if raises != ():
-        raise TypeError("bus.send() learns what the handler raises only with wait=True: add it, or leave out raises=")
-    return NO_ERRORS

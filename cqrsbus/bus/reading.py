@@ -24,18 +24,33 @@ def reader(topic: str, message: object, returns: object) -> Read:
     Raises:
         InvalidMessageError: The type cannot be carried.
     """
+    into = type_of_answer(message, returns)
+    return lambda answer: read_answer(answer, into, topic)
+
+
+def type_of_answer(message: object, returns: object) -> MessageType[Any]:
+    """Return what the answers to a query are read as; see :func:`reader`."""
     # Every class can be looked up by; one type checker takes its instances for what is asked here.
     query: Any = type(message)
-    into = _declared(query) if returns is ... else message_type(returns)
+    return _declared(query) if returns is ... else message_type(returns)
 
-    def read(answer: Answer) -> Any:
-        try:
-            return codec_for(answer.content_type).decode(answer.body, into)
-        except InvalidMessageError as error:
-            reason = f"the answer: {error.reason}"
-            raise InvalidMessageError(reason, topic=topic, entries=error.entries) from error.__cause__
 
-    return read
+def read_answer(answer: Answer, into: MessageType[Any], topic: str) -> Any:
+    """Read an answer.
+
+    Args:
+        answer: As it came.
+        into: The type it is to be.
+        topic: The query's, for errors.
+
+    Raises:
+        InvalidMessageError: It is of another type, or malformed.
+    """
+    try:
+        return codec_for(answer.content_type).decode(answer.body, into)
+    except InvalidMessageError as error:
+        reason = f"the answer: {error.reason}"
+        raise InvalidMessageError(reason, topic=topic, entries=error.entries) from error.__cause__
 
 
 @lru_cache(maxsize=1024)

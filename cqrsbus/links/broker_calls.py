@@ -15,7 +15,7 @@ from typing import Final
 import anyio
 from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
 
-from cqrsbus.errors import DeadlineExceededError, PayloadTooLargeError
+from cqrsbus.errors import DeadlineExceededError
 from cqrsbus.links.call_waits import wait_place
 from cqrsbus.links.calls import Call, OpenCalls, Verb
 from cqrsbus.links.channel import Channel
@@ -24,13 +24,12 @@ from cqrsbus.links.outgoing import Outgoing
 from cqrsbus.links.port import Answer, Described, StreamTerms
 from cqrsbus.links.replies import BrokerReplies
 from cqrsbus.links.replies_call import RepliesCall
+from cqrsbus.links.requests import GRACE, check_size, put_request, request_frame, request_now, set_ttl
 from cqrsbus.links.window import Window
 from cqrsbus.wire.envelope import DEFAULT_CONTENT_TYPE
-from cqrsbus.wire.frames import HEAD_SIZE, MAX_U16, MAX_U32, Flag, Frame, Kind
+from cqrsbus.wire.frames import HEAD_SIZE, Flag, Frame, Kind
 from cqrsbus.wire.header import decode_header, encode_header
 
-#: A broker says in time what was not done in time, and why; that word may take this many seconds to arrive.
-GRACE = 0.5
 #: How many events may be put before other tasks get a turn.
 EVENTS_PER_TURN = 128
 # Plain numbers: looking up a member of an enum costs more than using it.
@@ -59,12 +58,11 @@ class BrokerCalls:
 
     async def send(self, message: Outgoing, *, timeout: float | None, wait: bool) -> None:
         """See :meth:`Link.send`."""
-        frame = _frame(_SEND, message, flags=Flag.WAIT if wait else Flag.NONE)
-        await self._call(Verb.SEND, frame, message.topic, timeout)
+        await self._call(Verb.SEND, _SEND, Flag.WAIT if wait else Flag.NONE, message, timeout)
 
     async def ask(self, message: Outgoing, *, timeout: float | None) -> Answer:
         """See :meth:`Link.ask`."""
-        reply = await self._call(Verb.ASK, _frame(_ASK, message), message.topic, timeout)
+        reply = await self._call(Verb.ASK, _ASK, Flag.NONE, message, timeout)
         if not reply.header_size:
             return Answer(DEFAULT_CONTENT_TYPE, reply.tail)
         content_type = decode_header(reply.header).get("ct", DEFAULT_CONTENT_TYPE)
@@ -72,10 +70,10 @@ class BrokerCalls:
 
     async def stream(self, message: Outgoing, terms: StreamTerms) -> BrokerReplies:
         """See :meth:`Link.stream`."""
-        frame, lasts_until = _frame(_ASK, message, flags=Flag.STREAM), deadline_of(terms.lasts)
+        frame, lasts_until = request_frame(_ASK, Flag.STREAM, message), deadline_of(terms.lasts)
         begins_by = min(deadline_of(terms.timeout), lasts_until)
         channel = await self._room_to_call(frame, message.topic, begins_by)
-        _set_ttl(frame, lasts_until, anyio.current_time())
+        set_ttl(frame, lasts_until, anyio.current_time())
         # Of the time to begin in, the broker knows nothing.
         limit = begins_by + GRACE if begins_by == lasts_until else begins_by
         call = self._calls.begin(RepliesCall, Verb.ASK, message.topic, timeout=terms.timeout, deadline=limit)
@@ -84,9 +82,9 @@ class BrokerCalls:
 
     async def gather(self, message: Outgoing, *, timeout: float | None) -> BrokerReplies:
         """See :meth:`Link.gather`."""
-        frame, deadline = _frame(_ASK, message, flags=Flag.EVERY), deadline_of(timeout)
+        frame, deadline = request_frame(_ASK, Flag.EVERY, message), deadline_of(timeout)
         channel = await self._room_to_call(frame, message.topic, deadline)
-        _set_ttl(frame, deadline, anyio.current_time())
+        set_ttl(frame, deadline, anyio.current_time())
         call = self._calls.begin(RepliesCall, Verb.ASK, message.topic, timeout=timeout, deadline=deadline + GRACE)
         call.lasts_until = deadline + GRACE
         return self._put_for_several(frame, call, channel)
@@ -130,41 +128,31 @@ class BrokerCalls:
     def _put_event(self, message: Outgoing, channel: Channel) -> None:
         topic, origin, body = message.topic, message.origin, message.body
         if origin is None:
-            frame = _frame(_PUBLISH, message)
-            self._check_size(frame.size, frame.header_size, channel, topic)
+            frame = request_frame(_PUBLISH, Flag.NONE, message)
+            check_size(frame.size, frame.header_size, channel.terms, topic)
             self._window.use(frame.size)
             channel.put(frame)
             return
         size = HEAD_SIZE + len(topic) + origin.header_size + len(body)
         terms = channel.terms
         if size > terms.max_frame or origin.header_size > terms.max_header:
-            self._check_size(size, origin.header_size, channel, topic)
+            check_size(size, origin.header_size, terms, topic)
         self._window.use(size)
         channel.publish(topic, origin, message.number, body)
 
-    def _call(self, verb: Verb, frame: Frame, topic: str, timeout: float | None) -> Awaitable[Frame]:
+    def _call(self, verb: Verb, kind: int, flags: int, message: Outgoing, timeout: float | None) -> Awaitable[Frame]:
         """Make a call; what is returned is to be awaited at once. Where nothing is in the way it is one coroutine."""
-        channel, now = self._line.channel, self._calls.now()
-        deadline = math.inf if timeout is None else now + timeout
-        # Who is cancelled already has no time left.
-        if channel is None or deadline <= now or self._calls.is_full or not channel.has_room:
-            return self._call_when_possible(verb, frame, topic, timeout, deadline)
-        self._check_size(frame.size, frame.header_size, channel, topic)
-        return self._place(verb, frame, topic, timeout, deadline, channel, now)
+        channel = self._line.channel
+        call = request_now(self._calls, channel, verb, kind, flags, message, timeout)
+        if call is None or channel is None:
+            return self._call_when_possible(verb, request_frame(kind, flags, message), message.topic, timeout)
+        return self._answer(call, channel)
 
-    async def _call_when_possible(
-        self, verb: Verb, frame: Frame, topic: str, timeout: float | None, deadline: float
-    ) -> Frame:
+    async def _call_when_possible(self, verb: Verb, frame: Frame, topic: str, timeout: float | None) -> Frame:
+        deadline = deadline_of(timeout)
         channel = await self._room_to_call(frame, topic, deadline)
-        return await self._place(verb, frame, topic, timeout, deadline, channel, self._calls.now())
-
-    def _place(
-        self, verb: Verb, frame: Frame, topic: str, timeout: float | None, deadline: float, channel: Channel, now: float
-    ) -> Awaitable[Frame]:
-        _set_ttl(frame, deadline, now)
-        call = self._calls.open(verb, topic, timeout=timeout, deadline=deadline + GRACE)
-        frame.id = call.id
-        return self._answer(call, frame, channel)
+        call = put_request(self._calls, channel, verb, frame, topic, timeout, deadline, self._calls.now())
+        return await self._answer(call, channel)
 
     async def _room_to_call(self, frame: Frame, topic: str, deadline: float) -> Channel:
         await checkpoint_if_cancelled()
@@ -172,7 +160,7 @@ class BrokerCalls:
         try:
             if channel is None or self._calls.is_full or not channel.has_room:
                 channel = await self._wait_to_call(topic, deadline)
-            self._check_size(frame.size, frame.header_size, channel, topic)
+            check_size(frame.size, frame.header_size, channel.terms, topic)
             if deadline <= anyio.current_time():
                 raise DeadlineExceededError("its time was over before it was sent", stage="connect", topic=topic)
         except BaseException:
@@ -181,11 +169,8 @@ class BrokerCalls:
             raise
         return channel
 
-    async def _answer(self, call: Call, frame: Frame, channel: Channel) -> Frame:
-        if len(self._calls) == 1:
-            channel.put_now(frame)
-        else:
-            channel.put(frame)
+    async def _answer(self, call: Call, channel: Channel) -> Frame:
+        """Wait for the answer to what was put."""
         try:
             await call.end()
             return call.result()
@@ -220,32 +205,7 @@ class BrokerCalls:
                 reason = "the subscribers do not keep up with what is published"
                 raise DeadlineExceededError(reason, stage="connect", topic=topic)
 
-    @staticmethod
-    def _check_size(size: int, header_size: int, channel: Channel, topic: str) -> None:
-        terms = channel.terms
-        if size > terms.max_frame:
-            raise PayloadTooLargeError(
-                f"with its head it has {size} bytes; the broker takes {terms.max_frame}", topic=topic
-            )
-        if header_size > terms.max_header:
-            raise PayloadTooLargeError(
-                f"its headers have {header_size} bytes; the broker takes {terms.max_header}", topic=topic
-            )
-
-
-def _frame(kind: int, message: Outgoing, *, flags: int = Flag.NONE) -> Frame:
-    topic = message.topic.encode()
-    header = message.header()
-    if len(header) > MAX_U16:
-        raise PayloadTooLargeError(f"its headers have {len(header)} bytes", topic=message.topic)
-    return Frame(kind, flags, tail=topic + header + message.body, topic_size=len(topic), header_size=len(header))
-
 
 def deadline_of(timeout: float | None) -> float:
     """When a timeout is over, on anyio's clock; infinity for never."""
     return math.inf if timeout is None else anyio.current_time() + timeout
-
-
-def _set_ttl(frame: Frame, deadline: float, now: float) -> None:
-    if deadline != math.inf:
-        frame.ttl = min(MAX_U32, max(1, int((deadline - now) * 1000)))

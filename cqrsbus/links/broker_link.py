@@ -28,6 +28,7 @@ from cqrsbus.links.conversation import Conversation
 from cqrsbus.links.line import Line
 from cqrsbus.links.local_subscription import LocalSubscription
 from cqrsbus.links.port import LinkStatus, Sink, Subscribed, SubscriptionSpec
+from cqrsbus.links.requests import put_for
 from cqrsbus.links.socket_channel import NotABrokerError
 from cqrsbus.wire.frames import Frame, Kind
 
@@ -163,7 +164,8 @@ class BrokerLink(BrokerCalls):
         call = self._calls.open(Verb.SUBSCRIBE, subscription.spec.pattern, timeout=timeout, deadline=deadline)
         # A lost connection is no failure: the subscription is restored with all the others.
         with suppress(ConnectionLostError):
-            subscription.confirm(channel, await self._answer(call, subscription.request(call.id, channel), channel))
+            put_for(self._calls, subscription.request(call.id, channel), channel)
+            subscription.confirm(channel, await self._answer(call, channel))
 
     async def remove(self, subscription: LocalSubscription) -> None:
         """Forget a subscription, even while being cancelled: nothing may be delivered afterwards."""
@@ -176,7 +178,8 @@ class BrokerLink(BrokerCalls):
             call = self._calls.open(Verb.SUBSCRIBE, subscription.spec.pattern, timeout=None, deadline=math.inf)
             frame = Frame(Kind.UNSUBSCRIBE, channel=subscription.number, id=call.id)
             with suppress(ConnectionLostError):
-                await self._answer(call, frame, channel)
+                put_for(self._calls, frame, channel)
+                await self._answer(call, channel)
 
 
 class _Subscribed:

@@ -269,6 +269,12 @@ class OpenCalls:
             self.late += 1
         return call
 
+    def answer(self, frame: Frame) -> None:
+        """Give a CONFIRM or a REPLY to the call it is for."""
+        call = self.find(frame.id)
+        if call is not None:
+            call.answer(frame)
+
     def lose_all(self, reason: str) -> None:
         """The connection is lost, and with it every answer."""
         lost, self._calls = self._calls, {}

@@ -61,8 +61,8 @@ class Conversation:
         self._time = clock()
         self._receivers: dict[int, Callable[[Frame], None]] = {
             Kind.DELIVER: self._on_deliver,
-            Kind.REPLY: self._on_answer,
-            Kind.CONFIRM: self._on_answer,
+            Kind.REPLY: calls.answer,
+            Kind.CONFIRM: calls.answer,
             Kind.REJECT: self._on_reject,
             Kind.CANCEL: self._on_cancel,
             Kind.CREDIT: self._on_credit,
@@ -181,11 +181,6 @@ class Conversation:
         """It crossed our UNSUBSCRIBE on the way: somebody else may want it."""
         if frame.flags & (Flag.NEEDS_ACK | Flag.NEEDS_REPLY):
             self._channel.put(Frame(Kind.NACK, id=frame.id, detail=Code.HANDLER_LOST))
-
-    def _on_answer(self, frame: Frame) -> None:
-        call = self._calls.find(frame.id)
-        if call is not None:
-            call.answer(frame)
 
     def _on_reject(self, frame: Frame) -> None:
         if frame.id == 0:

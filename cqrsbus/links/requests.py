@@ -1,0 +1,125 @@
+"""Requests: a message becomes a frame that is put, and a call that is open, in one go. Nothing here waits."""
+
+import math
+from typing import Final
+
+from cqrsbus.errors import PayloadTooLargeError
+from cqrsbus.links.calls import Call, OpenCalls, Verb
+from cqrsbus.links.channel import Channel, Terms
+from cqrsbus.links.outgoing import Outgoing
+from cqrsbus.wire.frames import MAX_U16, MAX_U32, Frame
+
+#: A broker says in time what was not done in time, and why; that word may take this many seconds to arrive.
+GRACE: Final = 0.5
+
+
+def request_frame(kind: int, flags: int, message: Outgoing) -> Frame:
+    """The frame of a message.
+
+    Args:
+        kind: The number of a :class:`~cqrsbus.wire.frames.Kind`.
+        flags: See :class:`~cqrsbus.wire.frames.Flag`.
+        message: What is said.
+
+    Raises:
+        PayloadTooLargeError: Its headers are larger than any frame's.
+    """
+    topic = message.topic.encode()
+    header = message.header()
+    if len(header) > MAX_U16:
+        raise PayloadTooLargeError(f"its headers have {len(header)} bytes", topic=message.topic)
+    tail = topic + header + message.body
+    return Frame(kind, flags, 0, 0, 0, 0, b"", tail, len(topic), len(header))
+
+
+def check_size(size: int, header_size: int, terms: Terms, topic: str) -> None:
+    """Refuse what the broker would.
+
+    Args:
+        size: Bytes of the frame.
+        header_size: Those of its header.
+        terms: What the broker takes.
+        topic: What it is about, for the error.
+
+    Raises:
+        PayloadTooLargeError: It is larger than that.
+    """
+    if size > terms.max_frame:
+        raise PayloadTooLargeError(
+            f"with its head it has {size} bytes; the broker takes {terms.max_frame}", topic=topic
+        )
+    if header_size > terms.max_header:
+        raise PayloadTooLargeError(
+            f"its headers have {header_size} bytes; the broker takes {terms.max_header}", topic=topic
+        )
+
+
+def set_ttl(frame: Frame, deadline: float, now: float) -> None:
+    """Say how long there is to answer.
+
+    Args:
+        frame: The request.
+        deadline: Until when, on anyio's clock; infinity for no limit.
+        now: The time on the same clock.
+    """
+    if deadline != math.inf:
+        milliseconds = int((deadline - now) * 1000)
+        frame.ttl = MAX_U32 if milliseconds > MAX_U32 else 1 if milliseconds < 1 else milliseconds
+
+
+def request_now(
+    calls: OpenCalls,
+    channel: Channel | None,
+    verb: Verb,
+    kind: int,
+    flags: int,
+    message: Outgoing,
+    timeout: float | None,
+) -> Call | None:
+    """Make a call if nothing is in its way; else None: it has to wait for something first.
+
+    Args:
+        calls: Where it is to be open.
+        channel: The connection, if there is one.
+        verb: What it does.
+        kind: See :func:`request_frame`.
+        flags: See :func:`request_frame`.
+        message: See :func:`request_frame`.
+        timeout: Seconds it has; None for no limit.
+
+    Raises:
+        PayloadTooLargeError: It does not fit into a frame that the broker takes.
+    """
+    now = calls.now()
+    deadline = math.inf if timeout is None else now + timeout
+    # Who is cancelled already has no time left.
+    if channel is None or deadline <= now or calls.is_full or not channel.has_room:
+        return None
+    return put_request(calls, channel, verb, request_frame(kind, flags, message), message.topic, timeout, deadline, now)
+
+
+def put_request(
+    calls: OpenCalls,
+    channel: Channel,
+    verb: Verb,
+    frame: Frame,
+    topic: str,
+    timeout: float | None,
+    deadline: float,
+    now: float,
+) -> Call:
+    """Make a call that nothing is in the way of; see :func:`request_now`."""
+    check_size(frame.size, frame.header_size, channel.terms, topic)
+    set_ttl(frame, deadline, now)
+    call = calls.open(verb, topic, timeout=timeout, deadline=deadline + GRACE)
+    frame.id = call.id
+    put_for(calls, frame, channel)
+    return call
+
+
+def put_for(calls: OpenCalls, frame: Frame, channel: Channel) -> None:
+    """Put the frame of a call that was opened; one that is alone does not wait for others to go with it."""
+    if len(calls) == 1:
+        channel.put_now(frame)
+    else:
+        channel.put(frame)
