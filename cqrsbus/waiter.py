@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 class Waiter(ABC):
     """One task's waiting."""
 
+    __slots__ = ()
+
     @abstractmethod
     def wake(self) -> None:
         """Let the task go on; nothing happens if it was woken already, or has left."""
