@@ -12,10 +12,11 @@ plain, language-neutral values (see plain.py); msgpack uses no extension types, 
 """
 
 import re
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Mapping
 from json import JSONEncoder
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgpack
 from pydantic import BaseModel
@@ -26,6 +27,7 @@ from cqrsbus.bus.fast_packer import fast_packed
 from cqrsbus.bus.plain import as_held, fields, in_json, in_msgpack, json_ready, plain, serialization_reason, text_keys
 from cqrsbus.bus.types import MessageType, message_type
 from cqrsbus.errors import InvalidMessageError
+from cqrsbus.wire.envelope import DEFAULT_CONTENT_TYPE
 
 T = TypeVar("T")
 
@@ -37,12 +39,19 @@ _KEPT_PACKERS: Final = 4
 _KEPT_CLASSES: Final = 1_024
 
 
-class Codec(Protocol):
-    """What a body is written and read with."""
+class Codec(ABC):
+    """What a body is written and read with.
 
-    name: str
-    content_type: str
+    Args:
+        name: What a bus calls it.
+        content_type: What the wire calls it.
+    """
 
+    def __init__(self, name: str, content_type: str) -> None:
+        self.name = name
+        self.content_type = content_type
+
+    @abstractmethod
     def encode(self, value: object) -> bytes:
         """Write a value as a body.
 
@@ -52,8 +61,8 @@ class Codec(Protocol):
         Raises:
             InvalidMessageError: A part of it cannot be carried; the reason says which and why.
         """
-        ...
 
+    @abstractmethod
     def decode(self, body: bytes, into: MessageType[T]) -> T:
         """Read a body as a value of the declared type.
 
@@ -64,41 +73,41 @@ class Codec(Protocol):
         Raises:
             InvalidMessageError: The body is malformed or does not fit.
         """
-        ...
 
 
-class _Models(dict[type, MessageType[Any] | None]):
-    """The classes that were sent, each compiled if it is a model."""
+#: The classes that were sent, each compiled if it is a model.
+_MODELS: Final[dict[type, MessageType[Any] | None]] = {}
 
-    def __missing__(self, cls: type) -> MessageType[Any] | None:
-        if len(self) >= _KEPT_CLASSES:
-            self.clear()
-        found = self[cls] = message_type(cls) if issubclass(cls, BaseModel) else None
+
+def _model(cls: type) -> MessageType[Any] | None:
+    """The type of the instances of a class that was sent, if it is a model."""
+    try:
+        return _MODELS[cls]
+    except KeyError:
+        if len(_MODELS) >= _KEPT_CLASSES:
+            _MODELS.clear()
+        found = _MODELS[cls] = message_type(cls) if issubclass(cls, BaseModel) else None
         return found
 
 
-_MODELS: Final = _Models()
-
-
-class _MsgpackCodec:
-    name: str = "msgpack"
-    content_type: str = "application/msgpack"
-
+class _MsgpackCodec(Codec):
     def __init__(self) -> None:
+        super().__init__("msgpack", DEFAULT_CONTENT_TYPE)
         # Taking and giving back are atomic: no two threads, nor an encoding within another, get the same packer.
         self._idle: deque[msgpack.Packer] = deque(maxlen=_KEPT_PACKERS)
 
     def encode(self, value: object) -> bytes:
         try:
-            declared = _MODELS[type(value)]
+            declared = _model(type(value))
+            tree: object
             if declared is None:
                 tree = plain(value, json=False)
-            elif (plain_model := declared.facts.plain_model) is None or not plain_model.fits(value.__dict__):
+            elif (plain_model := declared.plain_model) is None or not plain_model.fits(held := vars(value)):
                 tree = fields(value, declared)
-            elif (packed := fast_packed(value)) is not None:
+            elif (packed := fast_packed(held)) is not None:
                 return packed
             else:
-                tree = as_held(value.__dict__, plain_model)
+                tree = as_held(held, plain_model)
             try:
                 packer = self._idle.pop()
             except IndexError:
@@ -120,16 +129,14 @@ class _MsgpackCodec:
         return into.validate(tree)
 
 
-class _JsonCodec:
-    name: str = "json"
-    content_type: str = "application/json"
-
+class _JsonCodec(Codec):
     def __init__(self) -> None:
+        super().__init__("json", "application/json")
         self._write = JSONEncoder(default=in_json, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
     def encode(self, value: object) -> bytes:
         try:
-            declared = _MODELS[type(value)]
+            declared = _model(type(value))
             return self._dump(plain(value, json=True)) if declared is None else self._encode_model(value, declared)
         except (ValueError, TypeError, OverflowError, RecursionError) as error:
             raise InvalidMessageError(f"{type(value).__name__} cannot be written as JSON: {error}") from None
@@ -159,8 +166,8 @@ class _JsonCodec:
 MSGPACK: Final[Codec] = _MsgpackCodec()
 JSON: Final[Codec] = _JsonCodec()
 
-_BY_NAME: Final = {codec.name: codec for codec in (MSGPACK, JSON)}
-_BY_CONTENT_TYPE: Final = {codec.content_type: codec for codec in (MSGPACK, JSON)}
+_BY_NAME: Final[Mapping[str, Codec]] = {codec.name: codec for codec in (MSGPACK, JSON)}
+_BY_CONTENT_TYPE: Final[Mapping[str, Codec]] = {codec.content_type: codec for codec in (MSGPACK, JSON)}
 
 
 def codec_named(name: str) -> Codec:
@@ -187,6 +194,8 @@ def codec_for(content_type: str) -> Codec:
     Raises:
         InvalidMessageError: Nothing here reads it; the reason lists what can be read.
     """
+    if content_type == DEFAULT_CONTENT_TYPE:
+        return MSGPACK
     try:
         return _BY_CONTENT_TYPE[content_type]
     except KeyError:

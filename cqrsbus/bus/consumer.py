@@ -22,6 +22,7 @@ from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
 
 from cqrsbus.bus.handler_scope import HandlerScope
+from cqrsbus.bus.turn import Turn, is_worth_starting
 from cqrsbus.bus.waiting import ArrivalOrder, Reading, Waiting
 from cqrsbus.errors import Code
 from cqrsbus.links.port import Delivery
@@ -66,11 +67,8 @@ class Consumer:
         self._tasks = tasks
         self._waiting: Waiting = ArrivalOrder() if waiting is None else waiting
         #: Where one worker does all, and nobody else has a say in it, it need not come back for each delivery.
-        is_alone = concurrency == 1 and not cancellable and isinstance(self._waiting, ArrivalOrder)
-        self._more: More | None = self._next_in_turn if is_alone else None
-        #: Of that worker: what it works on, and how many more it may take in this turn.
-        self._current: Delivery | None = None
-        self._left = 0
+        is_alone = concurrency == 1 and not cancellable
+        self._turn = Turn(self._waiting) if is_alone and isinstance(self._waiting, ArrivalOrder) else None
         self._resting: list[Waiter] = []
         self._make_waiter: MakeWaiter | None = None
         self._workers = 0
@@ -143,14 +141,15 @@ class Consumer:
                 await self._rest()
                 continue
             delivery, reading = taken
-            # Most are neither: to ask that costs less than a call.
-            if (delivery.cancelled or delivery.deadline is not None) and not self._is_worth_starting(delivery, reading):
+            if not is_worth_starting(delivery):
+                if reading is not None:
+                    self._waiting.release(reading)
                 continue
             in_a_row += 1
-            if self._more is not None:
-                self._left = IN_A_ROW - in_a_row
-                await self._work_in_turn(delivery, scope)
-                in_a_row = IN_A_ROW - self._left
+            if (turn := self._turn) is not None:
+                turn.left = IN_A_ROW - in_a_row
+                await self._work_in_turn(delivery, scope, turn)
+                in_a_row = IN_A_ROW - turn.left
             else:
                 await self._work_on_one(delivery, scope, reading)
 
@@ -169,39 +168,16 @@ class Consumer:
             if reading is not None:
                 self._waiting.release(reading)
 
-    async def _work_in_turn(self, delivery: Delivery, scope: HandlerScope) -> None:
-        self._current = delivery
+    async def _work_in_turn(self, delivery: Delivery, scope: HandlerScope, turn: Turn) -> None:
+        turn.current = delivery
         try:
-            await self._work(delivery, scope, None, self._more)
+            await self._work(delivery, scope, None, turn.next)
         except BaseException:
             # See above.
-            self._current.fail(Code.CANCELLED, _CANCELLED)
+            turn.current.fail(Code.CANCELLED, _CANCELLED)
             raise
         finally:
-            self._current = None
-
-    def _next_in_turn(self) -> Delivery | None:
-        while self._left and (taken := self._waiting.take()) is not None:
-            delivery = taken[0]
-            if (delivery.cancelled or delivery.deadline is not None) and not self._is_worth_starting(delivery, None):
-                continue
-            self._left -= 1
-            self._current = delivery
-            return delivery
-        return None
-
-    def _is_worth_starting(self, delivery: Delivery, reading: Reading | None) -> bool:
-        """Whether somebody still waits for it; if not, it is settled."""
-        if delivery.cancelled:
-            delivery.fail(Code.CANCELLED, {"reason": "the caller left before it was started"})
-        elif delivery.deadline is None or delivery.deadline > anyio.current_time():
-            return True
-        else:
-            reason = "it expired before it was started"
-            delivery.fail(Code.DEADLINE_EXCEEDED, {"reason": reason, "stage": "queue"})
-        if reading is not None:
-            self._waiting.release(reading)
-        return False
+            turn.current = None
 
     async def _rest(self) -> None:
         """Wait until there may be work."""

@@ -19,7 +19,7 @@ from functools import partial
 from typing import TypeAlias
 
 from cqrsbus.bus.answering import give_answer, give_each, refuse_single
-from cqrsbus.bus.codec import Codec, codec_for
+from cqrsbus.bus.codec import Codec
 from cqrsbus.bus.consumer import More
 from cqrsbus.bus.context import Context, DeliveredContext, context_of, current_context
 from cqrsbus.bus.depends import DependencyOverrides
@@ -28,6 +28,7 @@ from cqrsbus.bus.handler import Handler, HandlerKind
 from cqrsbus.bus.handler_scope import HandlerScope
 from cqrsbus.bus.invocation import HandlerCall
 from cqrsbus.bus.ordering import key_function
+from cqrsbus.bus.reading import read_delivery
 from cqrsbus.bus.waiting import ArrivalOrder, KeyOrder, Reading, Waiting
 from cqrsbus.errors import InvalidMessageError, ProtocolError
 from cqrsbus.links.port import Delivery, SubscriptionSpec
@@ -126,37 +127,42 @@ class Binding:
             await self._work_each(delivery, scope, reading)
             return
         # One coroutine for many messages, and none but it and the handler's own: more would cost every message.
-        while True:
-            try:
-                message = codec_for(delivery.content_type).decode(delivery.body, call.message_type)
-            except (ProtocolError, InvalidMessageError) as error:
-                await self._work_each(delivery, scope, _unreadable(error))
-                return
-            answer: object = None
-            raised: BaseException | None = None
-            scope.context = context = DeliveredContext(delivery, scope)
-            token = current_context.set(context)
-            try:
+        token = current_context.set(None)
+        try:
+            while True:
+                context = DeliveredContext(delivery, scope)
+                # Each takes the place of the one before; what was there before them comes back at the end.
+                current_context.set(context)
                 try:
-                    answer = await call.begin(message, context)
-                except BaseException as error:  # noqa: BLE001  # it is raised again right below
-                    raised = error
-                if raised is not None or scope.children is not None:
-                    # It may be cancelled by what it was cancelled with.
-                    more = None
-                    await scope.join(raised)
-                scope.context = None
-                if (rest := self._answered(delivery, answer)) is not None:
-                    await rest
-            except (Exception, BaseExceptionGroup) as error:  # noqa: BLE001  # see _fail
-                self._fail(call.handler, delivery, error, context)
-            finally:
-                scope.context = scope.children = raised = None
-                current_context.reset(token)
-            delivery.done()
-            if more is None or (following := more()) is None:
-                return
-            delivery = following
+                    message = read_delivery(delivery, call.message_type)
+                except (ProtocolError, InvalidMessageError) as error:
+                    await self._work_each(delivery, scope, _unreadable(error))
+                    return
+                answer: object = None
+                raised: BaseException | None = None
+                scope.context = context
+                try:
+                    try:
+                        answer = await call.begin(message, context)
+                    except BaseException as error:  # noqa: BLE001  # it is raised again right below
+                        raised = error
+                    if raised is not None or scope.children is not None:
+                        # It may be cancelled by what it was cancelled with.
+                        more = None
+                        await scope.join(raised)
+                    scope.context = None
+                    if self._answers and (rest := give_answer(delivery, self._codec, answer)) is not None:
+                        await rest
+                except (Exception, BaseExceptionGroup) as error:  # noqa: BLE001  # see _fail
+                    self._fail(call.handler, delivery, error, context)
+                finally:
+                    scope.context = scope.children = raised = None
+                delivery.done()
+                if more is None or (following := more()) is None:
+                    return
+                delivery = following
+        finally:
+            current_context.reset(token)
 
     def _answered(self, delivery: Delivery, answer: object) -> Awaitable[object] | None:
         return give_answer(delivery, self._codec, answer) if self._answers else None

@@ -1,4 +1,4 @@
-"""How the answers to a query are read."""
+"""How what was delivered is read, and the answers to a query."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -7,10 +7,24 @@ from typing import Any, TypeAlias
 from cqrsbus.bus.codec import codec_for
 from cqrsbus.bus.types import MessageType, message_type
 from cqrsbus.errors import InvalidMessageError
-from cqrsbus.links.port import Answer
+from cqrsbus.links.port import Answer, Delivery
 from cqrsbus.messages import answer_type
 
 Read: TypeAlias = Callable[[Answer], Any]
+
+
+def read_delivery(delivery: Delivery, into: MessageType[Any]) -> object:
+    """Read a message that was delivered.
+
+    Args:
+        delivery: As it came.
+        into: What its handler declared.
+
+    Raises:
+        ProtocolError: It does not say what its body is.
+        InvalidMessageError: Its body is of another type, or malformed.
+    """
+    return codec_for(delivery.content_type).decode(delivery.body, into)
 
 
 def reader(topic: str, message: object, returns: object) -> Read:

@@ -51,6 +51,7 @@ class MessageType(Generic[T]):
         if self.facts.flaw:
             raise InvalidMessageError(f"{self.name} cannot be a message: {self.facts.flaw}")
         # Here, and not in the facts, for what is asked for each message.
+        self.plain_model = self.facts.plain_model
         self._has_aliases = self.facts.has_aliases
         self._validate = self._validator.validate_python
         # A strict type takes a text for a datetime from JSON alone, and msgpack has no datetime either.

@@ -94,7 +94,12 @@ class ArrivalOrder:
 
     def take(self) -> tuple[Delivery, None] | None:
         """See :meth:`Waiting.take`."""
-        return (self._deliveries.popleft(), None) if self._deliveries else None
+        delivery = self.pop()
+        return None if delivery is None else (delivery, None)
+
+    def pop(self) -> Delivery | None:
+        """The next, if there is one."""
+        return self._deliveries.popleft() if self._deliveries else None
 
     def release(self, reading: Reading) -> None:
         """See :meth:`Waiting.release`; never called, since nothing was read."""

@@ -15,12 +15,12 @@ class Counted(BaseModel):
     number: int
 
 
-def test_it_writes_a_model() -> None:
-    assert fast_packed(Counted(number=7)) == b"\x81\xa6number\x07"
+def test_it_writes_the_fields_of_a_model() -> None:
+    assert fast_packed({"number": 7}) == b"\x81\xa6number\x07"
 
 
 def test_what_it_refuses_is_left_to_the_other_one() -> None:
-    assert fast_packed(Counted(number=2**64)) is None
+    assert fast_packed({"number": 2**64}) is None
     with pytest.raises(InvalidMessageError, match="64 bits"):
         MSGPACK.encode(Counted(number=2**64))
 
@@ -29,7 +29,7 @@ def test_without_it_the_bytes_are_the_same() -> None:
     program = (
         "import sys; sys.modules['ormsgpack'] = None\n"
         "from tests.bus.test_fast_packer import Counted, MSGPACK, fast_packed\n"
-        "assert fast_packed(Counted(number=7)) is None\n"
+        "assert fast_packed({'number': 7}) is None\n"
         "print(MSGPACK.encode(Counted(number=7)).hex())"
     )
     done = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, check=True, timeout=60)
