@@ -74,26 +74,13 @@ class Event(_Message, metaclass=ModelMetaclass):
     """Something that happened: ``class Stored(Event, topic="event.email.stored")``."""
 
 
-def topic_of(message: object) -> str | None:
-    """Return the topic that a message, or a class of messages, was declared with.
-
-    Args:
-        message: An instance or a class; anything that is not a message has no topic.
-    """
-    # Asking for the attribute costs a fraction of what asking pydantic's metaclass for the parents does, and asking the
-    # instance half of what asking its class does.
-    topic: object = getattr(message, "__cqrs_topic__", None)
-    # There are objects that have whatever they are asked for.
-    return topic if isinstance(topic, str) else None
-
-
 def raises_of(cls: type) -> Raises:
     """Return the exceptions that a class of messages was declared with, its parents' included.
 
     Args:
         cls: Any class; one that is no command and no query has none.
     """
-    # See topic_of.
+    # Asking for the attribute costs a fraction of what asking pydantic's metaclass for the parents does.
     raises: Raises = getattr(cls, "__cqrs_raises__", ())
     return raises
 

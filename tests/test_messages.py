@@ -6,7 +6,8 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from cqrsbus.errors import InvalidTopicError
-from cqrsbus.messages import Command, Event, Query, answer_type, raises_of, topic_of
+from cqrsbus.messages import Command, Event, Query, answer_type, raises_of
+from cqrsbus.topics import topic_of
 
 T = TypeVar("T")
 U = TypeVar("U")

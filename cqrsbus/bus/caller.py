@@ -75,7 +75,7 @@ class Caller(SeveralAnswers):
             TypeError: ``raises`` has what cannot be declared.
             PayloadTooLargeError: It does not fit into a frame.
         """
-        topic, content = split(target, message, verb="send")
+        topic, content = split(target, message, "send")
         if self._around is None:
             await self._send(topic, content, raises, timeout, headers, message_id, wait=wait)
         else:
@@ -130,7 +130,7 @@ class Caller(SeveralAnswers):
             QueueFullError: Too many queries already wait for the handler.
             PayloadTooLargeError: The query does not fit into a frame.
         """
-        topic, content = split(target, message, verb="ask")
+        topic, content = split(target, message, "ask")
         if self._around is None:
             return await self._ask(topic, content, returns, raises, timeout, headers)
         self._running("ask")
@@ -167,12 +167,12 @@ class Caller(SeveralAnswers):
             DeadlineExceededError: There was no connection, or no room, in time.
             PayloadTooLargeError: It does not fit into a frame.
         """
-        topic, content = split(target, message, verb="publish")
-        link = self._running("publish")
+        topic, content = split(target, message, "publish")
+        link = self._link or self._running("publish")
         if self._around is not None:
             await self._around(begin("publish", topic, content, timeout, headers, message_id=message_id))
             return
-        outgoing = self._composer.compose(topic, content, headers=headers, message_id=message_id)
+        outgoing = self._composer.compose(topic, content, headers, message_id)
         if not link.publish_nowait(outgoing):
             await scope_before_error(link.publish(outgoing, timeout=time_left(timeout)))
 

@@ -5,7 +5,6 @@ import re
 import secrets
 import socket
 from collections.abc import Mapping
-from itertools import count
 from typing import Final
 
 from cqrsbus.bus.codec import Codec
@@ -13,8 +12,7 @@ from cqrsbus.bus.context import Context, current_context
 from cqrsbus.bus.trace_headers import carry_on
 from cqrsbus.errors import InvalidMessageError, InvalidTopicError
 from cqrsbus.links.outgoing import Outgoing
-from cqrsbus.messages import topic_of
-from cqrsbus.topics import validate_topic
+from cqrsbus.topics import topic_of, validate_topic
 from cqrsbus.wire.envelope import MAX_ID_LENGTH, NO_HEADERS, Envelope
 from cqrsbus.wire.origin import Origin
 
@@ -34,13 +32,13 @@ class Composer:
         self._content_type = codec.content_type
         # One random prefix per bus and a counter: unique, and much cheaper than a UUID for each message.
         self._prefix = secrets.token_hex(8)
-        self._numbers = count(1)
+        self._number = 0
         self._origin = Origin(Envelope(self._prefix, content_type=codec.content_type))
         self._last_within: tuple[Context | None, Origin] = None, self._origin
         self._checked: set[str] = set()
 
     def compose(
-        self, topic: str, message: object, *, headers: Mapping[str, str] | None, message_id: str | None
+        self, topic: str, message: object, headers: Mapping[str, str] | None, message_id: str | None
     ) -> Outgoing:
         """Make the message of one call.
 
@@ -70,7 +68,8 @@ class Composer:
             origin = self._origin
         else:
             origin = self._origin_within(context, topic)
-        return Outgoing(topic, None, body, origin, next(self._numbers))
+        self._number += 1
+        return Outgoing(topic, None, body, origin, self._number)
 
     def _origin_within(self, context: Context, topic: str) -> Origin:
         """What messages say of themselves that are sent by the handler of another one; most often several in turn."""
@@ -98,7 +97,7 @@ class Composer:
         self._checked.add(topic)
 
 
-def split(target: object, message: object, *, verb: str) -> tuple[str, object]:
+def split(target: object, message: object, verb: str) -> tuple[str, object]:
     """Tell the two forms of a call apart: a topic and a message, or a message that knows its topic.
 
     Args:

@@ -11,8 +11,7 @@ from cqrsbus.bus.annotations import bare
 from cqrsbus.bus.callables import an, place
 from cqrsbus.bus.handler import Handler, HandlerKind
 from cqrsbus.errors import InvalidTopicError, TopologyError
-from cqrsbus.messages import topic_of
-from cqrsbus.topics import is_pattern, join, validate_pattern
+from cqrsbus.topics import is_pattern, join, topic_of, validate_pattern
 
 
 def chosen_topic(kind: HandlerKind, topic: str | None, annotation: object, where: str) -> str:

@@ -14,8 +14,9 @@ from cqrsbus.bus.types import message_type
 from cqrsbus.contracts.canonical import Schema
 from cqrsbus.contracts.contract import Contract, contract, encode_contracts
 from cqrsbus.contracts.schema import Side, schema_of
-from cqrsbus.messages import answer_type, topic_of
+from cqrsbus.messages import answer_type
 from cqrsbus.routing.limits import MAX_CONTRACT, MAX_CONTRACTS
+from cqrsbus.topics import topic_of
 
 
 class Manifest:

@@ -109,7 +109,7 @@ class Placing:
         wait: bool,
     ) -> None:
         link = self._running("send")
-        outgoing = self._composer.compose(topic, command, headers=headers, message_id=message_id)
+        outgoing = self._composer.compose(topic, command, headers, message_id)
         expected = errors_of_call("send", command, raises) if wait else NO_ERRORS
         if raises != () and not wait:
             raise TypeError(
@@ -137,7 +137,7 @@ class Placing:
     ) -> Any:
         link = self._running("ask")
         into = type_of_answer(query, returns)
-        outgoing = self._composer.compose(topic, query, headers=headers, message_id=message_id)
+        outgoing = self._composer.compose(topic, query, headers, message_id)
         expected = errors_of_call("ask", query, raises)
         try:
             answer = await link.ask(outgoing, timeout=time_left(timeout))
@@ -162,9 +162,7 @@ class Placing:
         return ExpectingReplies(replies, outgoing, expected)
 
     def _compose(self, call: Call) -> Outgoing:
-        return self._composer.compose(
-            call.topic, call.message, headers=call.headers or None, message_id=call.message_id
-        )
+        return self._composer.compose(call.topic, call.message, call.headers or None, call.message_id)
 
     def _refuse_running(self, middleware: object) -> None:
         if self._link is not None:

@@ -5,7 +5,8 @@ from typing import Any, Final, Literal, TypeAlias
 
 from cqrsbus.bus.handler import HandlerKind
 from cqrsbus.errors import TopologyError
-from cqrsbus.messages import Command, Event, Query, topic_of
+from cqrsbus.messages import Command, Event, Query
+from cqrsbus.topics import topic_of
 
 MessageClass: TypeAlias = type[Command] | type[Query[Any]] | type[Event]
 

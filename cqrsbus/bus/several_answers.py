@@ -75,7 +75,7 @@ class SeveralAnswers(Placing):
         """
         _check_whole("credit", credit, _MOST_ITEMS)
         _check_whole("credit_bytes", credit_bytes, _MOST_BYTES)
-        topic, content = split(target, message, verb="stream")
+        topic, content = split(target, message, "stream")
         errors_of_call("stream", content, raises)
 
         async def start() -> Replies:
@@ -138,7 +138,7 @@ class SeveralAnswers(Placing):
         """
         if quorum is not None:
             _check_whole("quorum", quorum)
-        topic, content = split(target, message, verb="gather")
+        topic, content = split(target, message, "gather")
         errors_of_call("gather", content, raises)
 
         async def start() -> Replies:

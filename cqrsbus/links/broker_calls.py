@@ -9,7 +9,7 @@ The rules:
 """
 
 import math
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import anyio
@@ -22,19 +22,16 @@ from cqrsbus.links.channel import Channel
 from cqrsbus.links.line import Line
 from cqrsbus.links.outgoing import Outgoing
 from cqrsbus.links.port import Answer, Described, StreamTerms
+from cqrsbus.links.publisher import Publisher
 from cqrsbus.links.replies import BrokerReplies
 from cqrsbus.links.replies_call import RepliesCall
 from cqrsbus.links.requests import GRACE, check_size, put_request, request_frame, request_now, set_ttl
-from cqrsbus.links.window import Window
 from cqrsbus.wire.envelope import DEFAULT_CONTENT_TYPE
-from cqrsbus.wire.frames import HEAD_SIZE, Flag, Frame, Kind
+from cqrsbus.wire.frames import Flag, Frame, Kind
 from cqrsbus.wire.header import decode_header, encode_header
 
-#: How many events may be put before other tasks get a turn.
-EVENTS_PER_TURN = 128
 # Plain numbers: looking up a member of an enum costs more than using it.
 _ASK: Final = Kind.ASK.value
-_PUBLISH: Final = Kind.PUBLISH.value
 _SEND: Final = Kind.SEND.value
 
 
@@ -48,8 +45,10 @@ class BrokerCalls:
     def __init__(self, line: Line) -> None:
         self._line = line
         self._calls = OpenCalls()
-        self._window = Window()
-        self._since_turn = 0
+        self._publisher = Publisher(line)
+        self._window = self._publisher.window
+        #: See :meth:`Link.publish_nowait`.
+        self.publish_nowait: Callable[[Outgoing], bool] = self._publisher.publish_nowait
 
     @property
     def late_answers(self) -> int:
@@ -110,35 +109,11 @@ class BrokerCalls:
         channel.put(frame)
         return BrokerReplies(call, channel, self._calls, terms)
 
-    def publish_nowait(self, message: Outgoing) -> bool:
-        """See :meth:`Link.publish_nowait`."""
-        channel = self._line.channel
-        if channel is None or not self._window.is_open or self._since_turn >= EVENTS_PER_TURN:
-            return False
-        self._since_turn += 1
-        self._put_event(message, channel)
-        return True
-
     async def publish(self, message: Outgoing, *, timeout: float | None) -> None:
         """See :meth:`Link.publish`."""
-        self._since_turn = 0
+        self._publisher.begin_turn()
         await checkpoint()
-        self._put_event(message, await self._wait_to_publish(message.topic, timeout))
-
-    def _put_event(self, message: Outgoing, channel: Channel) -> None:
-        topic, origin, body = message.topic, message.origin, message.body
-        if origin is None:
-            frame = request_frame(_PUBLISH, Flag.NONE, message)
-            check_size(frame.size, frame.header_size, channel.terms, topic)
-            self._window.use(frame.size)
-            channel.put(frame)
-            return
-        size = HEAD_SIZE + len(topic) + origin.header_size + len(body)
-        terms = channel.terms
-        if size > terms.max_frame or origin.header_size > terms.max_header:
-            check_size(size, origin.header_size, terms, topic)
-        self._window.use(size)
-        channel.publish(topic, origin, message.number, body)
+        self._publisher.put(message, await self._wait_to_publish(message.topic, timeout))
 
     def _call(self, verb: Verb, kind: int, flags: int, message: Outgoing, timeout: float | None) -> Awaitable[Frame]:
         """Make a call; what is returned is to be awaited at once. Where nothing is in the way it is one coroutine."""

@@ -74,7 +74,7 @@ class Channel(Protocol):
         """Buffer a frame to be sent; never waits, does nothing once the channel is over."""
         ...
 
-    def publish(self, topic: str, origin: Origin, number: int, body: bytes) -> None:
+    def publish(self, topic: str, origin: Origin, number: int, body: bytes, /) -> None:
         """Buffer an event to be published: :meth:`put` for the usual case, which may join it with others.
 
         Args:

@@ -285,7 +285,7 @@ class Link(Protocol):
         """Ask a query of every instance that answers it; return when it was sent."""
         ...
 
-    def publish_nowait(self, message: Outgoing) -> bool:
+    def publish_nowait(self, message: Outgoing, /) -> bool:
         """Publish an event if that takes no waiting; now and then it says no to let other tasks run."""
         ...
 

@@ -48,6 +48,8 @@ class SocketChannel:
         self.terms = terms
         most = terms.max_frame - HEAD_SIZE - MAX_TOPIC_BYTES - MAX_BATCH_HEADER
         framed.out.max_batch = min(framed.out.max_batch, most)
+        #: See :meth:`Channel.publish`; it is sent at the end of this turn of the event loop.
+        self.publish: Callable[[str, Origin, int, bytes], None] = framed.out.put_event
 
     @property
     def last_received(self) -> float:
@@ -63,10 +65,6 @@ class SocketChannel:
         """See :meth:`Channel.put`."""
         self._framed.put(frame)
         self._framed.flush_soon()
-
-    def publish(self, topic: str, origin: Origin, number: int, body: bytes) -> None:
-        """See :meth:`Channel.publish`."""
-        self._framed.put_event(topic, origin, number, body)
 
     def put_now(self, frame: Frame) -> None:
         """See :meth:`Channel.put_now`; the writer is not woken for what is sent already."""

@@ -1,5 +1,7 @@
 """The publish window: how many bytes of events may be under way before a publisher waits."""
 
+from collections.abc import Awaitable
+
 import anyio
 
 
@@ -31,9 +33,9 @@ class Window:
         self._used = max(0, self._used - size)
         self._wake()
 
-    async def wait_open(self) -> None:
+    def wait_open(self) -> Awaitable[None]:
         """Wait for the window to change; the caller looks again."""
-        await self._opened.wait()
+        return self._opened.wait()
 
     def _wake(self) -> None:
         self._opened.set()

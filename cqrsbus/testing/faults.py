@@ -2,8 +2,7 @@
 
 from typing import Final
 
-from cqrsbus.messages import topic_of
-from cqrsbus.topics import matches, validate_pattern
+from cqrsbus.topics import matches, topic_of, validate_pattern
 
 _LOST: Final = None
 

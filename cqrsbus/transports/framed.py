@@ -25,7 +25,6 @@ from cqrsbus.transports.port import CHUNK_BYTES, ByteStream, Watchable
 from cqrsbus.transports.send_buffer import WRITE_SIZE, SendBuffer
 from cqrsbus.wire.connection import Connection
 from cqrsbus.wire.frames import Frame
-from cqrsbus.wire.origin import Origin
 
 if TYPE_CHECKING:
     from asyncio import Future  # noqa: TID251  # only its type
@@ -55,7 +54,7 @@ class FramedStream:
         #: How the peer broke the protocol, right behind the frames that were received last.
         self.failure: ProtocolError | None = None
         #: What waits to be sent.
-        self.out = SendBuffer()
+        self.out = SendBuffer(on_batch=self.flush_soon)
         #: Bytes received since the last turn that others were given.
         self._received = 0
         self._wake: anyio.Event | None = None
@@ -86,18 +85,11 @@ class FramedStream:
 
     def put(self, frame: Frame) -> None:
         """Buffer a frame; call :meth:`flush_soon` or :meth:`flush_nowait` when done putting."""
-        if not (self._finished or self._broken):
-            self.out.put(frame)
-
-    def put_event(self, topic: str, origin: Origin, number: int, body: bytes) -> None:
-        """Buffer an event: a PUBLISH frame, or a part of one; it is sent at the end of this turn of the loop."""
-        if not (self._finished or self._broken) and self.out.put_event(topic, origin, number, body):
-            self.flush_soon()
+        self.out.put(frame)
 
     def put_bytes(self, data: bytes) -> None:
         """Buffer bytes that are no frame: the preamble, or an answer in another protocol."""
-        if not (self._finished or self._broken):
-            self.out.put_bytes(data)
+        self.out.put_bytes(data)
 
     def flush_soon(self) -> None:
         """Send what is buffered at the end of this turn of the loop, together with what else is put until then.
@@ -262,7 +254,7 @@ class FramedStream:
 
     def finish(self) -> None:
         """Take nothing more; the writer ends when it has sent what is buffered."""
-        self._finished = True
+        self._finished = self.out.closed = True
         self._wake_writer()
 
     async def linger(self) -> None:
@@ -318,7 +310,7 @@ class FramedStream:
         self._wake_waiting()
 
     def _break(self) -> None:
-        self._broken = True
+        self._broken = self.out.closed = True
         self.out.clear()
         self._wake_writer()
         self._wake_waiting()

@@ -9,6 +9,7 @@ The rules:
 """
 
 from collections import deque
+from collections.abc import Callable
 
 from cqrsbus.transports.port import MOST_BUFFERS
 from cqrsbus.wire.batch import LENGTH_IN_BATCH, MAX_BATCH_HEADER, BatchWriter
@@ -32,11 +33,18 @@ _PUBLISH = Kind.PUBLISH.value
 
 
 class SendBuffer:
-    """Frames that wait to be sent."""
+    """Frames that wait to be sent.
 
-    __slots__ = ("_batch", "_large", "chunks", "max_batch", "size")
+    Args:
+        on_batch: Called when a batch of events begins: it is to be ended, and sent, before long.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_batch", "_large", "_on_batch", "chunks", "closed", "max_batch", "size")
+
+    def __init__(self, on_batch: Callable[[], None]) -> None:
+        self._on_batch = on_batch
+        #: Whether nothing is taken any more.
+        self.closed = False
         #: What the next writes are made of; a batch that has not ended is not among it.
         self.chunks: deque[bytes | memoryview] = deque()
         #: Bytes that wait, those of the batch included.
@@ -49,16 +57,21 @@ class SendBuffer:
 
     def put(self, frame: Frame) -> None:
         """Add a frame."""
+        if self.closed:
+            return
         if self._batch is not None:
             self.end_batch()
         self._append(frame)
 
-    def put_event(self, topic: str, origin: Origin, number: int, body: bytes) -> bool:
-        """Add an event: a PUBLISH frame, or a part of one; returns whether it is the first of it."""
+    def put_event(self, topic: str, origin: Origin, number: int, body: bytes) -> None:
+        """Add an event: a PUBLISH frame, or a part of one."""
+        if self.closed:
+            return
         size = len(body)
         if size > LARGEST_IN_BATCH or origin.header_size > MAX_BATCH_HEADER:
             self.put(Frame.of(_PUBLISH, topic=topic.encode(), header=origin.header(number), body=body))
-            return True
+            self._on_batch()
+            return
         batch = self._batch
         if (
             batch is None
@@ -72,10 +85,13 @@ class SendBuffer:
             batch = self._batch = BatchWriter(topic, origin, number)
         batch.add(body)
         self.size += LENGTH_IN_BATCH + size
-        return batch.count == 1
+        if batch.count == 1:
+            self._on_batch()
 
     def put_bytes(self, data: bytes) -> None:
         """Add bytes that are no frame."""
+        if self.closed:
+            return
         self.end_batch()
         self.chunks.append(data)
         self.size += len(data)

@@ -109,7 +109,7 @@ class TestEvents:
             if isinstance(each, Frame):
                 framed.put(each)
             else:
-                framed.put_event(*each)
+                framed.out.put_event(*each)
         assert framed.buffered > 0
         framed.flush_nowait()
         assert framed.buffered == 0
@@ -135,7 +135,7 @@ class TestEvents:
     async def test_other_bytes_end_a_batch_too(self) -> None:
         stream = NarrowStream()
         framed = framed_over(stream)
-        framed.put_event(*event(1))
+        framed.out.put_event(*event(1))
         framed.put_bytes(b"else")
         framed.flush_nowait()
         assert stream.content.endswith(b"eelse")
@@ -178,19 +178,19 @@ class TestEvents:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(framed.write)
                 await eventually(lambda: framed._wake is not None)
-                framed.put_event(*event(1))
-                framed.put_event(*event(2))
+                framed.out.put_event(*event(1))
+                framed.out.put_event(*event(2))
                 framed.flush_soon()
                 await eventually(lambda: framed.buffered == 0)
-                framed.put_event(*event(3))
+                framed.out.put_event(*event(3))
                 framed.finish()
         assert [events_in(frame) for frame in frames_in(stream)] == [2, 1]
 
     async def test_nothing_is_kept_when_the_connection_is_over(self) -> None:
         framed = framed_over(NarrowStream())
-        framed.put_event(*event(1))
+        framed.out.put_event(*event(1))
         framed.close()
-        framed.put_event(*event(2))
+        framed.out.put_event(*event(2))
         assert framed.buffered == 0
 
 

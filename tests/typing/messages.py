@@ -7,7 +7,8 @@ from typing import Generic, TypeVar, assert_type
 
 from pydantic import BaseModel
 
-from cqrsbus.messages import Command, Event, Query, topic_of
+from cqrsbus.messages import Command, Event, Query
+from cqrsbus.topics import topic_of
 
 T = TypeVar("T")
 R = TypeVar("R")

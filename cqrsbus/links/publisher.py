@@ -1,0 +1,63 @@
+"""Events: a message is put to be published, as long as that takes no waiting. Nothing here waits."""
+
+from typing import Final
+
+from cqrsbus.links.channel import Channel
+from cqrsbus.links.line import Line
+from cqrsbus.links.outgoing import Outgoing
+from cqrsbus.links.requests import check_size, request_frame
+from cqrsbus.links.window import Window
+from cqrsbus.wire.frames import HEAD_SIZE, Kind
+
+#: How many events may be put before other tasks get a turn.
+EVENTS_PER_TURN: Final = 128
+_PUBLISH: Final = Kind.PUBLISH.value
+
+
+class Publisher:
+    """Puts events on a line.
+
+    Args:
+        line: Whether there is a connection.
+    """
+
+    __slots__ = ("_line", "_since_turn", "window")
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+        #: How much may be under way.
+        self.window = Window()
+        self._since_turn = 0
+
+    def publish_nowait(self, message: Outgoing) -> bool:
+        """See :meth:`Link.publish_nowait`."""
+        channel = self._line.channel
+        if channel is None or self._since_turn >= EVENTS_PER_TURN or not self.window.is_open:
+            return False
+        self._since_turn += 1
+        self.put(message, channel)
+        return True
+
+    def begin_turn(self) -> None:
+        """Other tasks have had their turn."""
+        self._since_turn = 0
+
+    def put(self, message: Outgoing, channel: Channel) -> None:
+        """Put an event, for which there is to be room.
+
+        Raises:
+            PayloadTooLargeError: It does not fit into a frame.
+        """
+        topic, origin, body = message.topic, message.origin, message.body
+        if origin is None:
+            frame = request_frame(_PUBLISH, 0, message)
+            check_size(frame.size, frame.header_size, channel.terms, topic)
+            self.window.use(frame.size)
+            channel.put(frame)
+            return
+        size = HEAD_SIZE + len(topic) + origin.header_size + len(body)
+        terms = channel.terms
+        if size > terms.max_frame or origin.header_size > terms.max_header:
+            check_size(size, origin.header_size, terms, topic)
+        self.window.use(size)
+        channel.publish(topic, origin, message.number, body)
