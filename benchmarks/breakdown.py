@@ -24,7 +24,7 @@ _STAGES: tuple[tuple[str, str], ...] = (
     ("cqrsbus/bus/plain", "encode, decode, validate"),
     ("cqrsbus/bus/types", "encode, decode, validate"),
     ("cqrsbus/bus/bounds", "encode, decode, validate"),
-    ("cqrsbus/bus/fast_packer", "encode, decode, validate"),
+    ("cqrsbus/bus/fast_msgpack", "encode, decode, validate"),
     ("/pydantic/", "encode, decode, validate"),
     ("/msgpack/", "encode, decode, validate"),
     ("cqrsbus/transports", "sockets, system calls included"),

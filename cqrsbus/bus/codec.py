@@ -23,7 +23,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, to_json
 
 from cqrsbus.bus.bounds import check_declared_lengths
-from cqrsbus.bus.fast_packer import fast_packed
+from cqrsbus.bus.fast_msgpack import fast_packed, fast_unpacked
 from cqrsbus.bus.plain import as_held, fields, in_json, in_msgpack, json_ready, plain, serialization_reason, text_keys
 from cqrsbus.bus.types import MessageType, message_type
 from cqrsbus.errors import InvalidMessageError
@@ -121,12 +121,16 @@ class _MsgpackCodec(Codec):
         return body
 
     def decode(self, body: bytes, into: MessageType[T]) -> T:
-        check_declared_lengths(body)
-        try:
-            tree: object = msgpack.unpackb(body, strict_map_key=False, ext_hook=_refuse_extension, max_ext_len=0)
-        except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
-            raise InvalidMessageError(f"the body is not msgpack: {_kind_of(error)}") from None
-        return into.validate(tree)
+        tree: object = fast_unpacked(body) if into.is_flat else None
+        return into.validate(_unpacked(body) if tree is None else tree)
+
+
+def _unpacked(body: bytes) -> object:
+    check_declared_lengths(body)
+    try:
+        return msgpack.unpackb(body, strict_map_key=False, ext_hook=_refuse_extension, max_ext_len=0)
+    except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
+        raise InvalidMessageError(f"the body is not msgpack: {_kind_of(error)}") from None
 
 
 class _JsonCodec(Codec):

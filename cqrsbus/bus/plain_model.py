@@ -37,11 +37,13 @@ class PlainModel:
         kinds: For each field the exact type that it holds, and whether it may be None.
     """
 
-    __slots__ = ("_fits", "_kinds", "datetimes")
+    __slots__ = ("_fits", "_kinds", "datetimes", "has_bytes")
 
     def __init__(self, kinds: Mapping[str, tuple[type, bool]]) -> None:
         self._kinds = [(name, kind, nullable) for name, (kind, nullable) in kinds.items()]
         self._fits = None if is_compiled() else _written_out(kinds)
+        #: Whether a field may hold some.
+        self.has_bytes = any(kind is bytes for kind, _ in kinds.values())
         #: The fields that may hold one.
         self.datetimes = tuple(name for name, (kind, _) in kinds.items() if kind is datetime)
 

@@ -26,7 +26,7 @@ from pydantic import (
 )
 from pydantic_core import TzInfo
 
-from cqrsbus.bus import fast_packer
+from cqrsbus.bus import fast_msgpack
 from cqrsbus.bus.codec import MSGPACK
 from cqrsbus.bus.types import message_type
 from cqrsbus.errors import InvalidMessageError
@@ -95,7 +95,7 @@ def written_the_long_way(value: BaseModel) -> bytes | str:
         declared.plain_model = known
 
 
-PACKERS = pytest.mark.parametrize("packer", [fast_packer._pack, None], ids=["fast", "usual"])
+PACKERS = pytest.mark.parametrize("packer", [fast_msgpack._pack, None], ids=["fast", "usual"])
 
 
 @PACKERS
@@ -105,7 +105,7 @@ def test_any_instance_is_written_or_refused_as_the_long_way_does(
     packer: Callable[[object], bytes] | None, value: BaseModel
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fast_packer, "_pack", packer)
+        patch.setattr(fast_msgpack, "_pack", packer)
         assert written(value) == written_the_long_way(value)
 
 
