@@ -4,7 +4,7 @@ A caller who wants a stream gets one from any handler; a plain one's has a singl
 answer cannot take a stream. The end of a stream is told when the handler, and all that it started, has ended.
 """
 
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any, cast
 
@@ -14,19 +14,16 @@ from cqrsbus.errors import Code, PayloadTooLargeError
 from cqrsbus.links.port import Delivery
 
 
-def give_answer(delivery: Delivery, codec: Codec, answer: object) -> Awaitable[object] | None:
-    """Give a handler's one answer to its caller.
-
-    Returns:
-        What is to be awaited at once, if its caller wants a stream and may make us wait; most often None.
+async def give_answer(delivery: Delivery, codec: Codec, answer: object) -> None:
+    """Give a handler's one answer to its caller, who may make us wait if it wants a stream.
 
     Raises:
         InvalidMessageError: The answer cannot be carried.
     """
     if delivery.wants_stream:
-        return _give_one(delivery, codec, answer)
-    delivery.reply(codec.content_type, codec.encode(answer))
-    return None
+        await give_one(delivery, codec, answer)
+    else:
+        delivery.reply(codec.content_type, codec.encode(answer))
 
 
 async def give_each(delivery: Delivery, codec: Codec, answers: object) -> None:
@@ -46,7 +43,7 @@ async def give_each(delivery: Delivery, codec: Codec, answers: object) -> None:
         if close is not None:
             stack.push_async_callback(close)
         async for answer in cast("AsyncIterator[object]", answers):
-            if not await _give_one(delivery, codec, answer):
+            if not await give_one(delivery, codec, answer):
                 return
 
 
@@ -56,7 +53,12 @@ def refuse_single(delivery: Delivery, handler: Handler) -> None:
     delivery.fail(Code.TOPOLOGY, {"reason": reason})
 
 
-async def _give_one(delivery: Delivery, codec: Codec, answer: object) -> bool:
+async def give_one(delivery: Delivery, codec: Codec, answer: object) -> bool:
+    """Give one answer of a stream to its caller, who may make us wait; returns whether another one may follow.
+
+    Raises:
+        InvalidMessageError: The answer cannot be carried.
+    """
     try:
         await delivery.reply_more(codec.content_type, codec.encode(answer))
     except PayloadTooLargeError as error:

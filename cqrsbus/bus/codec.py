@@ -24,7 +24,17 @@ from pydantic_core import PydanticSerializationError, to_json
 
 from cqrsbus.bus.bounds import check_declared_lengths
 from cqrsbus.bus.fast_msgpack import fast_packed, fast_unpacked
-from cqrsbus.bus.plain import as_held, fields, in_json, in_msgpack, json_ready, plain, serialization_reason, text_keys
+from cqrsbus.bus.plain import (
+    SCALARS,
+    as_held,
+    fields,
+    in_json,
+    in_msgpack,
+    json_ready,
+    plain,
+    serialization_reason,
+    text_keys,
+)
 from cqrsbus.bus.types import MessageType, message_type
 from cqrsbus.errors import InvalidMessageError
 from cqrsbus.wire.envelope import DEFAULT_CONTENT_TYPE
@@ -101,7 +111,7 @@ class _MsgpackCodec(Codec):
             declared = _model(type(value))
             tree: object
             if declared is None:
-                tree = plain(value, json=False)
+                tree = value if type(value) in SCALARS else plain(value, json=False)
             elif (plain_model := declared.plain_model) is None or not plain_model.fits(held := vars(value)):
                 tree = fields(value, declared)
             elif (packed := fast_packed(held)) is not None:

@@ -11,7 +11,7 @@ The rules:
 5. Which delivery is next is not decided here: see :mod:`cqrsbus.bus.waiting`.
 6. A worker that takes a delivery rouses others for what else may be started, at most two at a time. So work that waits
    for something is soon done side by side; and of work that does not, one worker does all while the others rest.
-7. Where there is only one, and nobody can stop it, the work goes on from one delivery to the next by itself.
+7. Where nothing is read before its turn, the work of a worker goes on from one delivery to the next by itself.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -21,17 +21,16 @@ import anyio
 from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
 
+from cqrsbus.bus.crew import Crew
 from cqrsbus.bus.handler_scope import HandlerScope
 from cqrsbus.bus.turn import Turn, is_worth_starting
 from cqrsbus.bus.waiting import ArrivalOrder, Reading, Waiting
 from cqrsbus.errors import Code
 from cqrsbus.links.port import Delivery
-from cqrsbus.waiter import MakeWaiter, Waiter, waiters
+from cqrsbus.native import clock
 
 #: A handler that never waits lets the other tasks of the loop run after so many messages.
 IN_A_ROW: Final = 64
-#: So many workers are roused before one of them runs.
-AT_ONCE: Final = 2
 _CANCELLED: Final = {"reason": "the handler was cancelled"}
 
 #: Gives the next delivery to work that can go on with it; None: it is to end.
@@ -65,68 +64,69 @@ class Consumer:
         self._concurrency = concurrency
         self._cancellable = cancellable
         self._tasks = tasks
+        self._time = clock()
         self._waiting: Waiting = ArrivalOrder() if waiting is None else waiting
-        #: Where one worker does all, and nobody else has a say in it, it need not come back for each delivery.
-        is_alone = concurrency == 1 and not cancellable
-        self._turn = Turn(self._waiting) if is_alone and isinstance(self._waiting, ArrivalOrder) else None
-        self._resting: list[Waiter] = []
-        self._make_waiter: MakeWaiter | None = None
-        self._workers = 0
-        #: Workers that are to run and have not yet.
-        self._roused = 0
-        #: Set when all is done, if anybody waits for that.
-        self._all_idle: anyio.Event | None = None
+        self._crew = Crew(self._waiting, concurrency, self._start_worker)
+        #: Takes deliveries that came together; never waits.
+        self.accept: Callable[[Sequence[Delivery]], None] = self._crew.accept
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing waits and nothing is worked on."""
-        return not self._waiting and len(self._resting) == self._workers
-
-    def accept(self, deliveries: Sequence[Delivery]) -> None:
-        """Take deliveries; never waits. How many wait is bounded by the subscription's credit."""
-        self._waiting.put(deliveries)
-        self._rouse()
+        return self._crew.is_idle
 
     def hand_back(self) -> None:
         """Give back everything that has not been started."""
         for delivery in self._waiting.clear():
             delivery.hand_back()
-        self._note_idle()
+        self._crew.note_idle()
 
     async def wait_idle(self) -> None:
         """Wait until nothing waits and nothing is worked on."""
         await checkpoint()
         while not self.is_idle:
-            if self._all_idle is None:
-                self._all_idle = anyio.Event()
-            await self._all_idle.wait()
+            await self._crew.idle().wait()
 
-    def _rouse(self) -> None:
-        """Get a worker for what may be started, if there is something and one is to be had."""
-        is_one_free = self._resting or self._workers < self._concurrency
-        if not is_one_free or self._roused >= AT_ONCE or not self._waiting.is_ready:
-            return
-        self._roused += 1
-        if self._resting:
-            self._resting.pop().wake()
-        else:
-            self._workers += 1
-            self._tasks.start_soon(self._run_worker)
+    def _start_worker(self) -> None:
+        self._tasks.start_soon(self._run_worker)
 
     async def _run_worker(self) -> None:
-        self._roused -= 1
+        self._crew.began()
         scope = HandlerScope(self._tasks)
         try:
             with scope.cancel_scope:
-                await self._serve(scope)
+                if isinstance(self._waiting, ArrivalOrder):
+                    await self._serve_in_turn(scope, self._waiting)
+                else:
+                    await self._serve(scope)
         except anyio.get_cancelled_exc_class():
             # The bus ends. Or it was no scope that was cancelled but a task within the handler, which is no affair of
             # the other messages.
             await checkpoint_if_cancelled()
         finally:
-            self._workers -= 1
-            self._note_idle()
-        self._rouse()
+            self._crew.ended()
+        self._crew.rouse()
+
+    async def _serve_in_turn(self, scope: HandlerScope, waiting: ArrivalOrder) -> None:
+        crew = self._crew if self._concurrency > 1 else None
+        turn = Turn(waiting, self._time, crew, scope.cancel if self._cancellable else None)
+        # See Turn: whoever is cancelled is replaced.
+        while not scope.cancel_scope.cancel_called:
+            if not turn.left:
+                turn.left = IN_A_ROW
+                if turn.current is not None:
+                    await checkpoint()
+            turn.current = delivery = turn.next()
+            if delivery is None:
+                await self._rest()
+                turn.left = IN_A_ROW
+                continue
+            try:
+                await self._work(delivery, scope, None, turn.next)
+            except BaseException:
+                # Settled already, unless the work was cancelled midway.
+                (turn.current or delivery).fail(Code.CANCELLED, _CANCELLED)
+                raise
 
     async def _serve(self, scope: HandlerScope) -> None:
         in_a_row = 0
@@ -141,60 +141,31 @@ class Consumer:
                 await self._rest()
                 continue
             delivery, reading = taken
-            if not is_worth_starting(delivery):
+            if not is_worth_starting(delivery, self._time):
                 if reading is not None:
                     self._waiting.release(reading)
                 continue
             in_a_row += 1
-            if (turn := self._turn) is not None:
-                turn.left = IN_A_ROW - in_a_row
-                await self._work_in_turn(delivery, scope, turn)
-                in_a_row = IN_A_ROW - turn.left
-            else:
-                await self._work_on_one(delivery, scope, reading)
+            await self._work_on_one(delivery, scope, reading)
 
     async def _work_on_one(self, delivery: Delivery, scope: HandlerScope, reading: Reading | None) -> None:
-        if self._concurrency > 1:
-            self._rouse()
+        self._crew.rouse()
         if self._cancellable:
             delivery.on_cancel = scope.cancel
         try:
             await self._work(delivery, scope, reading, None)
         except BaseException:
-            # Settled already, unless the work was cancelled midway.
+            # See above.
             delivery.fail(Code.CANCELLED, _CANCELLED)
             raise
         finally:
             if reading is not None:
                 self._waiting.release(reading)
 
-    async def _work_in_turn(self, delivery: Delivery, scope: HandlerScope, turn: Turn) -> None:
-        turn.current = delivery
-        try:
-            await self._work(delivery, scope, None, turn.next)
-        except BaseException:
-            # See above.
-            turn.current.fail(Code.CANCELLED, _CANCELLED)
-            raise
-        finally:
-            turn.current = None
-
     async def _rest(self) -> None:
         """Wait until there may be work."""
-        if self._make_waiter is None:
-            self._make_waiter = waiters()
-        waiter = self._make_waiter()
-        self._resting.append(waiter)
-        self._note_idle()
+        waiter = self._crew.lie_down()
         try:
             await waiter.wait()
         finally:
-            if waiter in self._resting:
-                self._resting.remove(waiter)
-            else:
-                self._roused -= 1
-
-    def _note_idle(self) -> None:
-        if self._all_idle is not None and self.is_idle:
-            self._all_idle.set()
-            self._all_idle = None
+            self._crew.get_up(waiter)

@@ -14,11 +14,11 @@ The rules:
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeAlias
 
-from cqrsbus.bus.answering import give_answer, give_each, refuse_single
+from cqrsbus.bus.answering import give_answer, give_each, give_one, refuse_single
 from cqrsbus.bus.codec import Codec
 from cqrsbus.bus.consumer import More
 from cqrsbus.bus.context import Context, DeliveredContext, context_of, current_context
@@ -151,8 +151,11 @@ class Binding:
                         more = None
                         await scope.join(raised)
                     scope.context = None
-                    if self._answers and (rest := give_answer(delivery, self._codec, answer)) is not None:
-                        await rest
+                    if self._answers:
+                        if delivery.wants_stream:
+                            await give_one(delivery, self._codec, answer)
+                        else:
+                            delivery.reply(self._codec.content_type, self._codec.encode(answer))
                 except (Exception, BaseExceptionGroup) as error:  # noqa: BLE001  # see _fail
                     self._fail(call.handler, delivery, error, context)
                 finally:
@@ -163,9 +166,6 @@ class Binding:
                 delivery = following
         finally:
             current_context.reset(token)
-
-    def _answered(self, delivery: Delivery, answer: object) -> Awaitable[object] | None:
-        return give_answer(delivery, self._codec, answer) if self._answers else None
 
     async def _work_each(self, delivery: Delivery, scope: HandlerScope | None, reading: Reading | None) -> None:
         """What :meth:`work` does, where there is more to do than to call one handler."""
@@ -205,8 +205,8 @@ class Binding:
                 await call.run(message, context, consume=partial(give_each, delivery, self._codec))
             else:
                 answer = await call.run(message, context)
-                if (rest := self._answered(delivery, answer)) is not None:
-                    await rest
+                if self._answers:
+                    await give_answer(delivery, self._codec, answer)
         except (Exception, BaseExceptionGroup) as error:  # noqa: BLE001  # see _fail
             self._fail(call.handler, delivery, error, context)
 

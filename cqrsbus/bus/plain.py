@@ -29,7 +29,7 @@ from cqrsbus.errors import InvalidMessageError
 
 _COLLECTIONS: Final = (list, tuple, set, frozenset, deque)
 _BUILT_IN: Final = frozenset({dict, *_COLLECTIONS})
-_SCALARS: Final = frozenset({type(None), bool, int, float, str, bytes})
+SCALARS: Final = frozenset({type(None), bool, int, float, str, bytes})
 _TEXT_ALONE: Final = frozenset({str})
 _MINUTE: Final = timedelta(minutes=1)
 _ISO_DATETIME: Final = SchemaSerializer(core_schema.datetime_schema()).to_python
@@ -50,7 +50,7 @@ def plain(value: object, *, json: bool) -> object:
         InvalidMessageError: A part of it cannot be carried.
     """
     kind = type(value)
-    if kind in _SCALARS:
+    if kind in SCALARS:
         return value
     if kind not in _BUILT_IN and _is_record(value):
         return fields(value, message_type(kind))

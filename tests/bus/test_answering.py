@@ -35,15 +35,13 @@ class Numbers:
 
 async def test_one_answer_settles_the_delivery() -> None:
     work = delivery()
-    assert give_answer(work, JSON, 7) is None
+    await give_answer(work, JSON, 7)
     assert work.settlement == ("reply", "application/json", b"7")
 
 
 async def test_one_answer_for_who_wants_a_stream_is_the_first() -> None:
     work = delivery(wants_stream=True)
-    rest = give_answer(work, JSON, 7)
-    assert rest is not None
-    await rest
+    await give_answer(work, JSON, 7)
     assert work.items == [("application/json", b"7")]
     assert work.settlement is None, "its end is told when all has ended"
 

@@ -8,7 +8,8 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from cqrsbus.bus.consumer import AT_ONCE, IN_A_ROW, Consumer, More, Work
+from cqrsbus.bus.consumer import IN_A_ROW, Consumer, More, Work
+from cqrsbus.bus.crew import AT_ONCE
 from cqrsbus.bus.waiting import KeyOrder, Reading, Waiting
 from cqrsbus.errors import Code
 from cqrsbus.links.port import Delivery
@@ -107,7 +108,7 @@ async def test_work_that_never_waits_is_done_by_few_workers() -> None:
         await settled()
         assert [each.settlement for each in deliveries] == [("done",)] * 20
         assert consumer.is_idle
-        assert consumer._workers <= 1 + AT_ONCE
+        assert consumer._crew.workers <= 1 + AT_ONCE
 
 
 async def test_as_many_at_a_time_as_allowed() -> None:
@@ -129,14 +130,14 @@ async def test_workers_start_when_needed_and_stay() -> None:
     desk, deliveries = Desk(), several(6)
     desk.open(*deliveries)
     async with consuming(desk.work, concurrency=3) as consumer:
-        assert consumer._workers == 0
+        assert consumer._crew.workers == 0
         for each in deliveries[:4]:
             consumer.accept([each])
             await consumer.wait_idle()
-        assert consumer._workers == 1
+        assert consumer._crew.workers == 1
         for each in deliveries[4:]:
             consumer.accept([each])
-        assert consumer._workers == 2
+        assert consumer._crew.workers == 2
         await consumer.wait_idle()
     assert desk.started[:4] == deliveries[:4]
 
@@ -197,7 +198,7 @@ async def test_a_cancelled_worker_is_replaced_for_what_comes_later_too() -> None
         await settled()
         one.leave()
         await consumer.wait_idle()
-        assert consumer._workers == 0
+        assert consumer._crew.workers == 0
         desk.open(two)
         consumer.accept([two])
         await consumer.wait_idle()
@@ -279,8 +280,8 @@ async def test_the_end_of_its_tasks_settles_what_was_being_worked_on() -> None:
     assert (two.settlement, desk.started) == (None, [one])
 
 
-class TestOneAlone:
-    """Where there is one worker, which nobody can stop, its work goes on from one delivery to the next by itself."""
+class TestInTurn:
+    """The work of a worker goes on from one delivery to the next by itself."""
 
     async def through(self, delivery: Delivery, scope: object, reading: object, more: More | None) -> None:
         """Work that takes more as long as there is more."""
@@ -298,10 +299,13 @@ class TestOneAlone:
         self.started = 0
         self.handled: list[Delivery] = []
         self.stops_at: Delivery | None = None
+        self.leaves_at: FakeDelivery | None = None
 
     async def handle(self, delivery: Delivery) -> None:
         if delivery is self.stops_at:
             await anyio.sleep_forever()
+        if delivery is self.leaves_at:
+            self.leaves_at.leave()
 
     async def test_all_that_waits_is_done_in_order(self) -> None:
         deliveries = several(5)
@@ -344,16 +348,48 @@ class TestOneAlone:
         consumer.hand_back()
         assert third.settlement == ("hand back",)
 
-    @pytest.mark.parametrize("several_at_once", [True, False])
-    async def test_where_others_have_a_say_it_comes_back_for_each(self, *, several_at_once: bool) -> None:
+    async def test_a_caller_that_leaves_stops_it_and_another_worker_goes_on(self) -> None:
+        first, second, third = several(3)
+        self.stops_at = second
+        async with consuming(self.through) as consumer:
+            consumer.accept([first, second, third])
+            await settled()
+            first.leave()
+            assert self.handled == [first, second], "it was handled before"
+            second.leave()
+            await consumer.wait_idle()
+        assert (self.handled, self.started) == ([first, second, third], 2)
+        assert (second.settlement or ())[:2] == ("fail", Code.CANCELLED)
+        assert third.settlement == ("done",)
+
+    async def test_a_caller_that_leaves_when_its_work_is_as_good_as_done_stops_nothing_else(self) -> None:
+        first, second = several(2)
+        self.leaves_at = first
+        async with consuming(self.through) as consumer:
+            consumer.accept([first, second])
+            await consumer.wait_idle()
+        assert (self.handled, self.started) == ([first, second], 2)
+        assert (first.settlement, second.settlement) == (("done",), ("done",))
+
+    async def test_several_share_what_waits(self) -> None:
+        first, second, third = several(3)
+        self.stops_at = first
+        async with consuming(self.through, concurrency=2) as consumer:
+            consumer.accept([first, second, third])
+            await settled()
+            assert self.handled == [first, second, third]
+            assert self.started == 2
+            first.leave()
+            await consumer.wait_idle()
+
+    async def test_where_others_may_be_first_it_comes_back_for_each(self) -> None:
         given: list[More | None] = []
 
         async def work(delivery: Delivery, scope: object, reading: object, more: More | None) -> None:
             given.append(more)
             delivery.done()
 
-        concurrency, cancellable = (2, False) if several_at_once else (1, True)
-        async with consuming(work, concurrency=concurrency, cancellable=cancellable) as consumer:
+        async with consuming(work, waiting=KeyOrder(TestByKey.by_topic)) as consumer:
             consumer.accept(several(3))
             await consumer.wait_idle()
         assert given == [None] * 3
