@@ -16,7 +16,8 @@ import anyio
 from cqrsbus.broker.exchange import Exchange
 from cqrsbus.broker.greeting import NOT_HTTP, Hello, read_hello, welcome
 from cqrsbus.errors import Code, ProtocolError
-from cqrsbus.transports.framed import FRAMES_AT_ONCE, FramedStream
+from cqrsbus.transports.framed import FramedStream
+from cqrsbus.transports.outbox import FRAMES_AT_ONCE
 from cqrsbus.transports.port import ByteStream
 from cqrsbus.wire.connection import PREAMBLE, Connection, Role
 from cqrsbus.wire.frames import Frame, Kind

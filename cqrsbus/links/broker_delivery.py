@@ -1,13 +1,12 @@
 """Messages that were delivered to be settled: by an ACK, a NACK or a REPLY."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
-
-import anyio
 
 from cqrsbus.errors import Code, PayloadTooLargeError
 from cqrsbus.links.channel import Channel
 from cqrsbus.links.failure import failure_frame
+from cqrsbus.links.stream_credit import StreamCredit, put_when_wanted
 from cqrsbus.wire.envelope import DEFAULT_CONTENT_TYPE, Envelope, decode_envelope, is_short
 from cqrsbus.wire.frames import Flag, Frame, Kind
 from cqrsbus.wire.header import encode_header
@@ -16,6 +15,8 @@ from cqrsbus.wire.stamp import sender_of
 # Plain numbers: looking up a member of an enum costs more than using it.
 _ACK: Final = Kind.ACK.value
 _REPLY: Final = Kind.REPLY.value
+_NEEDS_REPLY: Final = Flag.NEEDS_REPLY
+_STREAMED: Final = Flag.STREAMED
 
 
 class BrokerDelivery:
@@ -51,7 +52,7 @@ class BrokerDelivery:
         self._channel = channel
         self._open = open_deliveries
         self._envelope: Envelope | None = None
-        self._credit: _StreamCredit | None = None
+        self._credit: StreamCredit | None = None
         self._settled = False
         self.deadline = deadline
         self.cancelled = False
@@ -99,7 +100,7 @@ class BrokerDelivery:
 
     def lose(self) -> None:
         """Its connection is lost: who waits for an answer gets none; what nobody waits for is handled all the same."""
-        if self._frame.flags & Flag.NEEDS_REPLY:
+        if self._frame.flags & _NEEDS_REPLY:
             self.cancel()
 
     def done(self) -> None:
@@ -109,7 +110,7 @@ class BrokerDelivery:
 
     def reply(self, content_type: str, body: bytes) -> None:
         """See :meth:`Delivery.reply`."""
-        if self._frame.flags & Flag.NEEDS_REPLY:
+        if self._frame.flags & _NEEDS_REPLY:
             if content_type == DEFAULT_CONTENT_TYPE:
                 reply = Frame(_REPLY, id=self._frame.id, tail=body)
             else:
@@ -126,33 +127,30 @@ class BrokerDelivery:
     @property
     def wants_answer(self) -> bool:
         """See :attr:`Delivery.wants_answer`."""
-        return bool(self._frame.flags & Flag.NEEDS_REPLY)
+        return bool(self._frame.flags & _NEEDS_REPLY)
 
     @property
     def wants_stream(self) -> bool:
         """See :attr:`Delivery.wants_stream`."""
-        return bool(self._frame.flags & Flag.STREAMED)
+        return bool(self._frame.flags & _STREAMED)
 
-    async def reply_more(self, content_type: str, body: bytes) -> None:
+    def reply_more(self, content_type: str, body: bytes) -> Awaitable[None]:
         """See :meth:`Delivery.reply_more`."""
         header = {} if content_type == DEFAULT_CONTENT_TYPE else {"ct": content_type}
         reply = Frame.of(Kind.REPLY, id=self._frame.id, flags=Flag.MORE, header=encode_header(header), body=body)
         most = self._channel.terms.max_frame
         if reply.size > most:
             raise PayloadTooLargeError(f"an answer has {reply.size} bytes with its head; the broker takes {most}")
-        await self._stream_credit().spend(len(reply.tail))
-        if not self._channel.has_room:
-            await self._channel.wait_room()
-        if not self._settled:
-            self._channel.put(reply)
+        return put_when_wanted(reply, self._stream_credit(), self._channel)
 
     def pay(self, items: int, size: int) -> None:
         """The caller wants so much more of the stream."""
         self._stream_credit().grant(items, size)
 
-    def _stream_credit(self) -> "_StreamCredit":
+    def _stream_credit(self) -> StreamCredit:
         if self._credit is None:
-            self._credit = _StreamCredit()
+            self._credit = StreamCredit()
+            self._credit.over = self._settled
         return self._credit
 
     def fail(self, code: Code, fields: Mapping[str, Any], body: bytes = b"") -> None:
@@ -160,7 +158,7 @@ class BrokerDelivery:
         if self._settled:
             return
         # Only what the handler says is a reply; that it was not, or not wholly, heard is not.
-        answers = self._frame.flags & Flag.NEEDS_REPLY and code >= Code.REMOTE_ERROR
+        answers = self._frame.flags & _NEEDS_REPLY and code >= Code.REMOTE_ERROR
         kind, flags = (Kind.REPLY, Flag.FAILED) if answers else (Kind.NACK, Flag.NONE)
         settlement = Frame(kind, id=self._frame.id, flags=flags, detail=code)
         self._settle(failure_frame(settlement, fields, body if answers else b"", self._channel.terms))
@@ -173,6 +171,8 @@ class BrokerDelivery:
         if self._settled:
             return
         self._settled = True
+        if self._credit is not None:
+            self._credit.over = True
         self.on_cancel = None
         self._open.pop(self._frame.id, None)
         # Whoever keeps its context need not keep what it said.
@@ -182,25 +182,3 @@ class BrokerDelivery:
         else:
             # Nothing else is in hand that could go with it.
             self._channel.put_now(settlement)
-
-
-class _StreamCredit:
-    """How much of a stream its caller still wants."""
-
-    def __init__(self) -> None:
-        self._items = 0
-        self._size = 0
-        self._granted = anyio.Event()
-
-    def grant(self, items: int, size: int) -> None:
-        self._items += items
-        self._size += size
-        self._granted.set()
-
-    async def spend(self, size: int) -> None:
-        """Wait until one more is wanted; the last one may exceed the bytes."""
-        while self._items <= 0 or self._size <= 0:
-            self._granted = anyio.Event()
-            await self._granted.wait()
-        self._items -= 1
-        self._size -= size

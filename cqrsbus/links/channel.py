@@ -70,7 +70,7 @@ class Channel(Protocol):
     @property
     def last_sent(self) -> float: ...
 
-    def put(self, frame: Frame) -> None:
+    def put(self, frame: Frame, /) -> None:
         """Buffer a frame to be sent; never waits, does nothing once the channel is over."""
         ...
 
@@ -85,7 +85,7 @@ class Channel(Protocol):
         """
         ...
 
-    def put_now(self, frame: Frame) -> None:
+    def put_now(self, frame: Frame, /) -> None:
         """Send a frame and what is buffered now, not with all that is put until the next turn of the event loop.
 
         For who is about to wait for the answer and knows of nobody else: it saves a switch of tasks.

@@ -13,11 +13,10 @@ from collections.abc import Callable, Mapping
 import anyio
 
 from cqrsbus.background import Background
-from cqrsbus.errors import BusError, Code, ConnectionLostError, ProtocolError
-from cqrsbus.links.broker_delivery import BrokerDelivery
+from cqrsbus.errors import BusError, ConnectionLostError, ProtocolError
 from cqrsbus.links.calls import Call, OpenCalls, Verb
 from cqrsbus.links.channel import Channel
-from cqrsbus.links.event_delivery import deliveries
+from cqrsbus.links.incoming import Incoming
 from cqrsbus.links.local_subscription import LocalSubscription
 from cqrsbus.links.window import Window
 from cqrsbus.native import clock
@@ -50,7 +49,6 @@ class Conversation:
         self._calls = calls
         self._window = window
         self._subscriptions = subscriptions
-        self._deliveries: dict[int, BrokerDelivery] = {}
         self._drained = anyio.Event()
         self._over = False
         self._pinged = self._ponged = 0
@@ -59,10 +57,7 @@ class Conversation:
         self._fatal: BusError | None = None
         self._end = "the broker closed the connection"
         self._time = clock()
-        self._receivers: dict[int, Callable[[Frame], None]] = {
-            Kind.DELIVER: self._on_deliver,
-            Kind.REPLY: calls.answer,
-            Kind.CONFIRM: calls.answer,
+        others: dict[int, Callable[[Frame], None]] = {
             Kind.REJECT: self._on_reject,
             Kind.CANCEL: self._on_cancel,
             Kind.CREDIT: self._on_credit,
@@ -71,6 +66,7 @@ class Conversation:
             Kind.DRAIN: self._on_drain,
             Kind.ERROR: self._on_error,
         }
+        self._incoming = Incoming(channel, calls, subscriptions, others, self._time)
 
     @property
     def channel(self) -> Channel:
@@ -93,7 +89,7 @@ class Conversation:
                 tasks.start_soon(self._beat)
             with self._reading:
                 await self._read()
-        self._lose_deliveries()
+        self._incoming.lose()
         if self._fatal is not None:
             raise self._fatal
         return self._end
@@ -117,15 +113,9 @@ class Conversation:
             self._end = "the broker takes nothing any more"
             self._reading.cancel()
 
-    def _take(self, frames: list[Frame]) -> bool:
-        receivers = self._receivers
-        for frame in frames:
-            receivers[frame.kind](frame)
-        return True
-
     async def _read(self) -> None:
         try:
-            await self._channel.listen(self._take)
+            await self._channel.listen(self._incoming.take)
         except (ConnectionLostError, ProtocolError) as error:
             self._end = error.reason
         finally:
@@ -167,21 +157,6 @@ class Conversation:
             elif now - self._channel.last_sent >= heartbeat:
                 self._channel.put(Frame(Kind.PING))
 
-    def _on_deliver(self, frame: Frame) -> None:
-        subscription = self._subscriptions.get(frame.channel)
-        deadline = self._time() + frame.ttl / 1000 if frame.ttl else None
-        if subscription is None:
-            self._return_stray(frame)
-        elif frame.id:
-            subscription.sink((BrokerDelivery(frame, self._channel, self._deliveries, deadline),))
-        else:
-            subscription.sink(deliveries(frame, self._channel, subscription, deadline))
-
-    def _return_stray(self, frame: Frame) -> None:
-        """It crossed our UNSUBSCRIBE on the way: somebody else may want it."""
-        if frame.flags & (Flag.NEEDS_ACK | Flag.NEEDS_REPLY):
-            self._channel.put(Frame(Kind.NACK, id=frame.id, detail=Code.HANDLER_LOST))
-
     def _on_reject(self, frame: Frame) -> None:
         if frame.id == 0:
             # For an event nobody waits.
@@ -190,13 +165,13 @@ class Conversation:
             call.fail(error_in(frame, topic=call.topic))
 
     def _on_cancel(self, frame: Frame) -> None:
-        delivery = self._deliveries.get(frame.id)
+        delivery = self._incoming.deliveries.get(frame.id)
         if delivery is not None:
             delivery.cancel()
 
     def _on_credit(self, frame: Frame) -> None:
         if frame.flags & Flag.OF_STREAM:
-            delivery = self._deliveries.get(frame.id)
+            delivery = self._incoming.deliveries.get(frame.id)
             # Its last answer may have crossed the credit on the way.
             if delivery is not None:
                 delivery.pay(frame.detail, frame.ttl)
@@ -218,8 +193,3 @@ class Conversation:
         error = error_in(frame)
         self._end = f"the broker ended the connection: {error.reason}"
         self._reading.cancel()
-
-    def _lose_deliveries(self) -> None:
-        """Whoever asked over this connection cannot be answered any more."""
-        for delivery in list(self._deliveries.values()):
-            delivery.lose()

@@ -47,9 +47,12 @@ class SocketChannel:
         self._early = early
         self.terms = terms
         most = terms.max_frame - HEAD_SIZE - MAX_TOPIC_BYTES - MAX_BATCH_HEADER
-        framed.out.max_batch = min(framed.out.max_batch, most)
-        #: See :meth:`Channel.publish`; it is sent at the end of this turn of the event loop.
-        self.publish: Callable[[str, Origin, int, bytes], None] = framed.out.put_event
+        self._out = framed.out
+        self._out.max_batch = min(self._out.max_batch, most)
+        #: See :class:`Channel`, where these are methods: a call in between would cost every message.
+        self.put: Callable[[Frame], None] = self._out.put_soon
+        self.put_now: Callable[[Frame], None] = self._out.put_now
+        self.publish: Callable[[str, Origin, int, bytes], None] = self._out.publish
 
     @property
     def last_received(self) -> float:
@@ -61,20 +64,10 @@ class SocketChannel:
         """When something last went."""
         return self._framed.last_sent
 
-    def put(self, frame: Frame) -> None:
-        """See :meth:`Channel.put`."""
-        self._framed.put(frame)
-        self._framed.flush_soon()
-
-    def put_now(self, frame: Frame) -> None:
-        """See :meth:`Channel.put_now`; the writer is not woken for what is sent already."""
-        self._framed.put(frame)
-        self._framed.flush_nowait()
-
     @property
     def has_room(self) -> bool:
         """See :attr:`Channel.has_room`."""
-        return self._framed.buffered < SEND_BUFFER
+        return self._out.size < SEND_BUFFER
 
     async def wait_room(self) -> None:
         """See :meth:`Channel.wait_room`."""

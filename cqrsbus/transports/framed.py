@@ -4,7 +4,7 @@ The rules:
 
 1. What is put is only buffered. One writer owns the sending side: either the task in :meth:`FramedStream.write`
    or, while that one has nothing to do, :meth:`FramedStream.flush_nowait`. So no frame is ever torn by a
-   cancelled caller, and frames put in one go leave in one write (see send_buffer.py).
+   cancelled caller, and frames put in one go leave in one write (see send_buffer.py, and outbox.py for when).
 2. The buffer's bound is the owner's policy: a broker cuts off who exceeds it, a client waits for room.
 3. When the system takes no more, and then not 64 KiB (or what is left) within ``write_timeout`` seconds, that ends
    the connection.
@@ -21,19 +21,15 @@ from anyio.lowlevel import checkpoint
 
 from cqrsbus.errors import ProtocolError
 from cqrsbus.native import asyncio_loop, clock
+from cqrsbus.transports.outbox import Outbox
 from cqrsbus.transports.port import CHUNK_BYTES, ByteStream, Watchable
-from cqrsbus.transports.send_buffer import WRITE_SIZE, SendBuffer
+from cqrsbus.transports.send_buffer import WRITE_SIZE
 from cqrsbus.wire.connection import Connection
 from cqrsbus.wire.frames import Frame
 
 if TYPE_CHECKING:
     from asyncio import Future  # noqa: TID251  # only its type
 
-#: So many frames are worth a write of their own.
-FRAMES_AT_ONCE = 16
-#: So many turns of the loop may bring more before what is buffered is sent, unless it is this much.
-TURNS_PUT_OFF = 4
-ENOUGH_BUFFERED = WRITE_SIZE // 2
 #: After so many received bytes the other tasks get a turn, even if more is there already.
 BYTES_PER_TURN = 1024 * 1024
 
@@ -53,17 +49,15 @@ class FramedStream:
         self._write_timeout = write_timeout
         #: How the peer broke the protocol, right behind the frames that were received last.
         self.failure: ProtocolError | None = None
+        #: Where it runs a function at the end of its turn, no task need be woken to send, nor one to receive.
+        self._loop = loop = asyncio_loop()
         #: What waits to be sent.
-        self.out = SendBuffer(on_batch=self.flush_soon)
+        self.out = Outbox(self.flush_nowait, self._wake_writer, None if loop is None else loop.call_soon)
+        #: Sends what was put, with what else is put in this turn of the loop.
+        self.flush_soon: Callable[[], None] = self.out.flush_soon
         #: Bytes received since the last turn that others were given.
         self._received = 0
         self._wake: anyio.Event | None = None
-        #: Where it runs a function at the end of its turn, no task need be woken to send, nor one to receive.
-        self._loop = asyncio_loop()
-        #: Whether that was asked for; what was buffered when it last was; and how often it was put off.
-        self._flush_due = False
-        self._seen = 0
-        self._put_off = 0
         self._room: anyio.Event | None = None
         self._finished = False
         self._broken = False
@@ -90,30 +84,6 @@ class FramedStream:
     def put_bytes(self, data: bytes) -> None:
         """Buffer bytes that are no frame: the preamble, or an answer in another protocol."""
         self.out.put_bytes(data)
-
-    def flush_soon(self) -> None:
-        """Send what is buffered at the end of this turn of the loop, together with what else is put until then.
-
-        While every turn brings more, that is put off by a few turns: whoever is busy sends less often. What is enough
-        for one write is sent at once: were everything sent together, its receiver would have nothing to do until then.
-        """
-        if self._loop is None:
-            self._wake_writer()
-        elif len(self.out.chunks) >= FRAMES_AT_ONCE:
-            self.flush_nowait()
-        elif not self._flush_due:
-            self._flush_due, self._seen, self._put_off = True, self.out.size, 0
-            self._loop.call_soon(self._end_turn)
-
-    def _end_turn(self) -> None:
-        assert self._loop is not None
-        if self._seen < self.out.size < ENOUGH_BUFFERED and self._put_off < TURNS_PUT_OFF:
-            self._seen = self.out.size
-            self._put_off += 1
-            self._loop.call_soon(self._end_turn)
-            return
-        self._flush_due = False
-        self.flush_nowait()
 
     def _wake_writer(self) -> None:
         if self._wake is not None:

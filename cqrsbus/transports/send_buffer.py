@@ -9,7 +9,6 @@ The rules:
 """
 
 from collections import deque
-from collections.abc import Callable
 
 from cqrsbus.transports.port import MOST_BUFFERS
 from cqrsbus.wire.batch import LENGTH_IN_BATCH, MAX_BATCH_HEADER, BatchWriter
@@ -33,16 +32,11 @@ _PUBLISH = Kind.PUBLISH.value
 
 
 class SendBuffer:
-    """Frames that wait to be sent.
+    """Frames that wait to be sent."""
 
-    Args:
-        on_batch: Called when a batch of events begins: it is to be ended, and sent, before long.
-    """
+    __slots__ = ("_batch", "_large", "chunks", "closed", "max_batch", "size")
 
-    __slots__ = ("_batch", "_large", "_on_batch", "chunks", "closed", "max_batch", "size")
-
-    def __init__(self, on_batch: Callable[[], None]) -> None:
-        self._on_batch = on_batch
+    def __init__(self) -> None:
         #: Whether nothing is taken any more.
         self.closed = False
         #: What the next writes are made of; a batch that has not ended is not among it.
@@ -63,15 +57,14 @@ class SendBuffer:
             self.end_batch()
         self._append(frame)
 
-    def put_event(self, topic: str, origin: Origin, number: int, body: bytes) -> None:
-        """Add an event: a PUBLISH frame, or a part of one."""
+    def put_event(self, topic: str, origin: Origin, number: int, body: bytes) -> bool:
+        """Add an event: a PUBLISH frame, or a part of one; returns whether it is the first of it."""
         if self.closed:
-            return
+            return False
         size = len(body)
         if size > LARGEST_IN_BATCH or origin.header_size > MAX_BATCH_HEADER:
             self.put(Frame.of(_PUBLISH, topic=topic.encode(), header=origin.header(number), body=body))
-            self._on_batch()
-            return
+            return True
         batch = self._batch
         if (
             batch is None
@@ -85,8 +78,7 @@ class SendBuffer:
             batch = self._batch = BatchWriter(topic, origin, number)
         batch.add(body)
         self.size += LENGTH_IN_BATCH + size
-        if batch.count == 1:
-            self._on_batch()
+        return batch.count == 1
 
     def put_bytes(self, data: bytes) -> None:
         """Add bytes that are no frame."""

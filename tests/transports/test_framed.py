@@ -9,7 +9,8 @@ from anyio.lowlevel import checkpoint
 from cqrsbus.errors import ProtocolError
 from cqrsbus.native import asyncio_loop
 from cqrsbus.transports import Sendable, connect, listen
-from cqrsbus.transports.framed import BYTES_PER_TURN, ENOUGH_BUFFERED, FRAMES_AT_ONCE, TURNS_PUT_OFF, FramedStream
+from cqrsbus.transports.framed import BYTES_PER_TURN, FramedStream
+from cqrsbus.transports.outbox import ENOUGH_BUFFERED, FRAMES_AT_ONCE, TURNS_PUT_OFF
 from cqrsbus.transports.port import CHUNK_BYTES, MOST_BUFFERS
 from cqrsbus.transports.send_buffer import (
     BATCH_EVENTS,
@@ -109,7 +110,7 @@ class TestEvents:
             if isinstance(each, Frame):
                 framed.put(each)
             else:
-                framed.out.put_event(*each)
+                framed.out.publish(*each)
         assert framed.buffered > 0
         framed.flush_nowait()
         assert framed.buffered == 0
@@ -135,7 +136,7 @@ class TestEvents:
     async def test_other_bytes_end_a_batch_too(self) -> None:
         stream = NarrowStream()
         framed = framed_over(stream)
-        framed.out.put_event(*event(1))
+        framed.out.publish(*event(1))
         framed.put_bytes(b"else")
         framed.flush_nowait()
         assert stream.content.endswith(b"eelse")
@@ -178,19 +179,19 @@ class TestEvents:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(framed.write)
                 await eventually(lambda: framed._wake is not None)
-                framed.out.put_event(*event(1))
-                framed.out.put_event(*event(2))
+                framed.out.publish(*event(1))
+                framed.out.publish(*event(2))
                 framed.flush_soon()
                 await eventually(lambda: framed.buffered == 0)
-                framed.out.put_event(*event(3))
+                framed.out.publish(*event(3))
                 framed.finish()
         assert [events_in(frame) for frame in frames_in(stream)] == [2, 1]
 
     async def test_nothing_is_kept_when_the_connection_is_over(self) -> None:
         framed = framed_over(NarrowStream())
-        framed.out.put_event(*event(1))
+        framed.out.publish(*event(1))
         framed.close()
-        framed.out.put_event(*event(2))
+        framed.out.publish(*event(2))
         assert framed.buffered == 0
 
 

@@ -63,7 +63,7 @@ def _counts(world: World) -> dict[str, int]:
     """What was there before, and is no debt."""
     topology = world.router._topology
     return {
-        "tasks": len(anyio.get_running_tasks()) - sum(consumer._workers for consumer in world.consumers),
+        "tasks": len(anyio.get_running_tasks()) - sum(consumer._crew.workers for consumer in world.consumers),
         "files": open_files(),
         "clients": len(world.router._peers),
         "subscriptions": sum(len(peer.subscriptions) for peer in world.router._peers.values()),
@@ -106,12 +106,12 @@ def _debts_of_link(link: BrokerLink) -> Iterator[tuple[str, object]]:
     yield "open calls", calls._calls
     yield "calls waiting for a place", calls._waiting
     yield "deadlines of calls", len(calls._deadlines)
-    yield "deliveries in hand", link._conversation._deliveries if link._conversation else None
+    yield "deliveries in hand", link._conversation._incoming.deliveries if link._conversation else None
 
 
 def _debts_of_consumer(consumer: Consumer) -> Iterator[tuple[str, object]]:
     yield "deliveries waiting for a worker", len(consumer._waiting)
-    yield "workers busy", consumer._workers - len(consumer._resting)
+    yield "workers busy", consumer._crew.workers - len(consumer._crew._resting)
 
 
 def _credit_out(world: World, link: BrokerLink) -> int:

@@ -1,0 +1,80 @@
+"""When what waits to be sent is sent: together with what else is put in the same turn of the event loop.
+
+While every turn brings more, that is put off by a few turns: whoever is busy sends less often. What is enough for one
+write is sent at once: were everything sent together, its receiver would have nothing to do until then. Nothing here
+waits.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from cqrsbus.transports.send_buffer import WRITE_SIZE, SendBuffer
+from cqrsbus.wire.frames import Frame
+from cqrsbus.wire.origin import Origin
+
+#: So many frames are worth a write of their own.
+FRAMES_AT_ONCE: Final = 16
+#: So many turns of the loop may bring more before what is buffered is sent, unless it is this much.
+TURNS_PUT_OFF: Final = 4
+ENOUGH_BUFFERED: Final = WRITE_SIZE // 2
+
+
+class Outbox(SendBuffer):
+    """A send buffer that sees to it that what is put is sent.
+
+    Args:
+        flush_nowait: Sends what the system takes at once.
+        wake_writer: Lets a task send it all.
+        call_soon: Runs a function at the end of the event loop's turn, where there is such a thing.
+    """
+
+    __slots__ = ("_call_soon", "_flush_due", "_flush_nowait", "_put_off", "_seen", "_wake_writer")
+
+    def __init__(
+        self,
+        flush_nowait: Callable[[], None],
+        wake_writer: Callable[[], None],
+        call_soon: Callable[[Callable[[], None]], Any] | None,
+    ) -> None:
+        super().__init__()
+        self._flush_nowait = flush_nowait
+        self._wake_writer = wake_writer
+        self._call_soon = call_soon
+        #: Whether a function is to run; what waited when it was last looked at; and how often it was put off.
+        self._flush_due = False
+        self._seen = 0
+        self._put_off = 0
+
+    def put_soon(self, frame: Frame) -> None:
+        """Add a frame, to be sent soon."""
+        self.put(frame)
+        self.flush_soon()
+
+    def put_now(self, frame: Frame) -> None:
+        """Add a frame, and send it at once; nobody is woken for what is sent already."""
+        self.put(frame)
+        self._flush_nowait()
+
+    def publish(self, topic: str, origin: Origin, number: int, body: bytes) -> None:
+        """Add an event, to be sent soon, and perhaps with others."""
+        if self.put_event(topic, origin, number, body):
+            self.flush_soon()
+
+    def flush_soon(self) -> None:
+        """Send what waits at the end of this turn of the loop, together with what else is put until then."""
+        if self._call_soon is None:
+            self._wake_writer()
+        elif len(self.chunks) >= FRAMES_AT_ONCE:
+            self._flush_nowait()
+        elif not self._flush_due:
+            self._flush_due, self._seen, self._put_off = True, self.size, 0
+            self._call_soon(self._end_turn)
+
+    def _end_turn(self) -> None:
+        if self._call_soon is not None and self._seen < self.size < ENOUGH_BUFFERED and self._put_off < TURNS_PUT_OFF:
+            self._seen = self.size
+            self._put_off += 1
+            self._call_soon(self._end_turn)
+            return
+        self._flush_due = False
+        self._flush_nowait()
