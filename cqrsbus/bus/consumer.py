@@ -14,7 +14,7 @@ The rules:
 7. Where nothing is read before its turn, the work of a worker goes on from one delivery to the next by itself.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import anyio
@@ -26,7 +26,7 @@ from cqrsbus.bus.handler_scope import HandlerScope
 from cqrsbus.bus.turn import Turn, is_worth_starting
 from cqrsbus.bus.waiting import ArrivalOrder, Reading, Waiting
 from cqrsbus.errors import Code
-from cqrsbus.links.port import Delivery
+from cqrsbus.links.port import Deliveries, Delivery
 from cqrsbus.native import clock
 
 #: A handler that never waits lets the other tasks of the loop run after so many messages.
@@ -68,7 +68,7 @@ class Consumer:
         self._waiting: Waiting = ArrivalOrder() if waiting is None else waiting
         self._crew = Crew(self._waiting, concurrency, self._start_worker)
         #: Takes deliveries that came together; never waits.
-        self.accept: Callable[[Sequence[Delivery]], None] = self._crew.accept
+        self.accept: Callable[[Deliveries], None] = self._crew.accept
 
     @property
     def is_idle(self) -> bool:

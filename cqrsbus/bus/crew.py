@@ -1,12 +1,12 @@
 """The workers of a consumer: who rests, and who is roused for what may be started. Nothing here waits."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 
 import anyio
 
 from cqrsbus.bus.waiting import Waiting
-from cqrsbus.links.port import Delivery
+from cqrsbus.links.port import Deliveries
 from cqrsbus.waiter import MakeWaiter, Waiter, waiters
 
 #: So many workers are roused before one of them runs.
@@ -42,7 +42,7 @@ class Crew:
         """Whether nothing waits and nothing is worked on."""
         return not len(self._waiting) and len(self._resting) == self.workers
 
-    def accept(self, deliveries: Sequence[Delivery]) -> None:
+    def accept(self, deliveries: Deliveries) -> None:
         """Take deliveries. How many wait is bounded by the subscription's credit."""
         self._waiting.put(deliveries)
         self.rouse()

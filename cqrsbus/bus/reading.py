@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from cqrsbus.bus.codec import codec_for
 from cqrsbus.bus.types import MessageType, message_type
@@ -10,10 +10,12 @@ from cqrsbus.errors import InvalidMessageError
 from cqrsbus.links.port import Answer, Delivery
 from cqrsbus.messages import answer_type
 
+T = TypeVar("T")
+
 Read: TypeAlias = Callable[[Answer], Any]
 
 
-def read_delivery(delivery: Delivery, into: MessageType[Any]) -> object:
+def read_delivery(delivery: Delivery, into: MessageType[T]) -> T:
     """Read a message that was delivered.
 
     Args:

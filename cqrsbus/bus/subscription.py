@@ -1,19 +1,19 @@
 """Listening to events for a while: ``async with bus.subscribe("event.>", Stored) as messages``."""
 
 import logging
-from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 import anyio
 from anyio.lowlevel import checkpoint_if_cancelled
 
-from cqrsbus.bus.codec import codec_for
 from cqrsbus.bus.context import Context, context_of
+from cqrsbus.bus.reading import read_delivery
 from cqrsbus.bus.types import MessageType
+from cqrsbus.bus.waiting import ArrivalOrder
 from cqrsbus.errors import InvalidMessageError, ProtocolError
-from cqrsbus.links.port import Delivery, Sink, Subscribed
+from cqrsbus.links.port import Deliveries, Delivery, Sink, Subscribed
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class Subscription(Generic[T]):
         self._into = into
         self._start = start
         self._subscribed: Subscribed | None = None
-        self._waiting: deque[Delivery] = deque()
+        self._waiting = ArrivalOrder()
         self._arrived = anyio.Event()
         self._ended = False
 
@@ -85,11 +85,11 @@ class Subscription(Generic[T]):
 
     def _hand_back(self) -> None:
         """Let others of its group have what was delivered and not taken."""
-        while self._waiting:
-            self._waiting.popleft().hand_back()
+        for delivery in self._waiting.clear():
+            delivery.hand_back()
 
-    def _accept(self, deliveries: Sequence[Delivery]) -> None:
-        self._waiting.extend(deliveries)
+    def _accept(self, deliveries: Deliveries) -> None:
+        self._waiting.put(deliveries)
         self._arrived.set()
 
     async def _next(self) -> tuple[T, Context]:
@@ -98,14 +98,13 @@ class Subscription(Generic[T]):
             raise RuntimeError(f"not subscribed to {self._pattern!r}: use 'async with bus.subscribe(...)'")
         await checkpoint_if_cancelled()
         while True:
-            while not self._waiting:
+            while (delivery := self._waiting.pop()) is None:
                 if self._ended:
                     raise StopAsyncIteration
                 # Several tasks may wait: all of them for the same event.
                 if self._arrived.is_set():
                     self._arrived = anyio.Event()
                 await self._arrived.wait()
-            delivery = self._waiting.popleft()
             try:
                 return self._read(delivery)
             except (InvalidMessageError, ProtocolError) as error:
@@ -120,8 +119,7 @@ class Subscription(Generic[T]):
                 delivery.done()
 
     def _read(self, delivery: Delivery) -> tuple[T, Context]:
-        message = codec_for(delivery.content_type).decode(delivery.body, self._into)
-        return message, context_of(delivery)
+        return read_delivery(delivery, self._into), context_of(delivery)
 
 
 class _Items(Generic[T]):

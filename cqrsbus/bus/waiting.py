@@ -11,13 +11,13 @@ The rules of the order by key:
 """
 
 from collections import deque
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, NamedTuple, Protocol
 
 from cqrsbus.errors import InvalidMessageError
-from cqrsbus.links.port import Delivery
+from cqrsbus.links.port import Deliveries, Delivery
 
 
 @dataclass(slots=True)
@@ -57,7 +57,7 @@ class Waiting(Protocol):
         """Whether there is one to take."""
         ...
 
-    def put(self, deliveries: Sequence[Delivery]) -> None:
+    def put(self, deliveries: Deliveries) -> None:
         """Add what has just come."""
         ...
 
@@ -78,19 +78,25 @@ class ArrivalOrder:
     """The first that came is the next; see :class:`Waiting`."""
 
     def __init__(self) -> None:
-        self._deliveries: deque[Delivery] = deque()
+        #: As they came together; the first may have been begun with.
+        self._came: deque[Deliveries] = deque()
+        self._next = 0
+        self._waiting = 0
 
     def __len__(self) -> int:
-        return len(self._deliveries)
+        return self._waiting
 
     @property
     def is_ready(self) -> bool:
         """See :attr:`Waiting.is_ready`."""
-        return bool(self._deliveries)
+        return self._waiting > 0
 
-    def put(self, deliveries: Sequence[Delivery]) -> None:
+    def put(self, deliveries: Deliveries) -> None:
         """See :meth:`Waiting.put`."""
-        self._deliveries.extend(deliveries)
+        count = len(deliveries)
+        if count:
+            self._came.append(deliveries)
+            self._waiting += count
 
     def take(self) -> tuple[Delivery, None] | None:
         """See :meth:`Waiting.take`."""
@@ -99,15 +105,24 @@ class ArrivalOrder:
 
     def pop(self) -> Delivery | None:
         """The next, if there is one."""
-        return self._deliveries.popleft() if self._deliveries else None
+        if not self._waiting:
+            return None
+        first, place = self._came[0], self._next
+        self._waiting -= 1
+        self._next += 1
+        if self._next == len(first):
+            self._came.popleft()
+            self._next = 0
+        return first[place]
 
     def release(self, reading: Reading) -> None:
         """See :meth:`Waiting.release`; never called, since nothing was read."""
 
     def clear(self) -> list[Delivery]:
         """See :meth:`Waiting.clear`."""
-        deliveries = list(self._deliveries)
-        self._deliveries.clear()
+        deliveries = list[Delivery]()
+        while (delivery := self.pop()) is not None:
+            deliveries.append(delivery)
         return deliveries
 
 
@@ -139,7 +154,7 @@ class KeyOrder:
         """See :attr:`Waiting.is_ready`."""
         return bool(self._ready)
 
-    def put(self, deliveries: Sequence[Delivery]) -> None:
+    def put(self, deliveries: Deliveries) -> None:
         """See :meth:`Waiting.put`."""
         for delivery in deliveries:
             self._put(delivery)

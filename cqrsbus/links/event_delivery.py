@@ -1,6 +1,6 @@
 """Events that were delivered, one or many in a frame, and that nobody waits to be settled."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
 from cqrsbus.errors import Code
@@ -159,10 +159,10 @@ class EventDelivery:
         self.done()
 
 
-def deliveries(
-    frame: Frame, channel: Channel, subscription: LocalSubscription, deadline: float | None
-) -> list[EventDelivery]:
-    """The events of a DELIVER frame that is not to be settled.
+class EventDeliveries:
+    """The events of a DELIVER frame that is not to be settled; see :class:`cqrsbus.links.port.Deliveries`.
+
+    Many may wait to be handled, and a body is all that is kept of one until it is taken.
 
     Args:
         frame: The frame, be it a batch.
@@ -173,6 +173,18 @@ def deliveries(
     Raises:
         ProtocolError: BAD_FRAME, the batch is none.
     """
-    source = EventSource(frame, channel, subscription, deadline)
-    found = bodies(frame) if frame.flags & Flag.BATCH else [frame.body]
-    return [EventDelivery(source, place, body) for place, body in enumerate(found)]
+
+    __slots__ = ("_bodies", "_source")
+
+    def __init__(self, frame: Frame, channel: Channel, subscription: LocalSubscription, deadline: float | None) -> None:
+        self._source = EventSource(frame, channel, subscription, deadline)
+        self._bodies = bodies(frame) if frame.flags & Flag.BATCH else [frame.body]
+
+    def __len__(self) -> int:
+        return len(self._bodies)
+
+    def __getitem__(self, place: int, /) -> EventDelivery:
+        return EventDelivery(self._source, place, self._bodies[place])
+
+    def __iter__(self) -> Iterator[EventDelivery]:
+        return (self[place] for place in range(len(self._bodies)))

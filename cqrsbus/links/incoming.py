@@ -7,7 +7,7 @@ from cqrsbus.errors import Code
 from cqrsbus.links.broker_delivery import BrokerDelivery
 from cqrsbus.links.calls import OpenCalls
 from cqrsbus.links.channel import Channel
-from cqrsbus.links.event_delivery import deliveries
+from cqrsbus.links.event_delivery import EventDeliveries
 from cqrsbus.links.local_subscription import LocalSubscription
 from cqrsbus.wire.frames import Flag, Frame, Kind
 
@@ -65,7 +65,7 @@ class Incoming:
         elif frame.id:
             subscription.sink((BrokerDelivery(frame, self._channel, self.deliveries, deadline),))
         else:
-            subscription.sink(deliveries(frame, self._channel, subscription, deadline))
+            subscription.sink(EventDeliveries(frame, self._channel, subscription, deadline))
 
     def _return_stray(self, frame: Frame) -> None:
         """It crossed our UNSUBSCRIBE on the way: somebody else may want it."""

@@ -13,7 +13,7 @@ The rules, the same for every link:
    nothing more is delivered.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
@@ -229,8 +229,18 @@ class Delivery(Protocol):
         ...
 
 
-#: Takes deliveries that came together, in their order.
-Sink = Callable[[Sequence[Delivery]], None]
+class Deliveries(Protocol):
+    """Deliveries that came together, in their order. Each is to be taken once: it may be made only then."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, place: int, /) -> Delivery: ...
+
+    def __iter__(self) -> Iterator[Delivery]: ...
+
+
+#: Takes deliveries.
+Sink = Callable[[Deliveries], None]
 
 
 class Subscribed(Protocol):

@@ -1,7 +1,5 @@
 """A link over channels that a test plays: nothing hangs, nothing is lost or counted twice."""
 
-from collections.abc import Sequence
-
 import anyio
 import pytest
 
@@ -12,7 +10,7 @@ from cqrsbus import (
     QueueFullError,
 )
 from cqrsbus.links.broker_link import BrokerLink
-from cqrsbus.links.port import Delivery, LinkStatus, Sink, SubscriptionSpec
+from cqrsbus.links.port import Deliveries, Delivery, LinkStatus, Sink, SubscriptionSpec
 from cqrsbus.links.socket_channel import NotABrokerError
 from cqrsbus.wire.envelope import Envelope, encode_envelope
 from cqrsbus.wire.frames import Flag, Frame, Kind
@@ -96,7 +94,7 @@ async def test_no_credit_is_lost_on_events_that_come_right_behind_the_confirmati
     """They are handled in the same turn: before anybody had time to look at the confirmation."""
     channel, taken, returned = FakeChannel(), list[Delivery](), 0
 
-    def take(deliveries: Sequence[Delivery]) -> None:
+    def take(deliveries: Deliveries) -> None:
         taken.extend(deliveries)
         for each in deliveries:
             each.done()
@@ -116,7 +114,7 @@ async def test_no_credit_is_lost_on_events_that_come_right_behind_the_confirmati
     assert returned == len(taken) == 8
 
 
-def _settle_all(deliveries: Sequence[Delivery]) -> None:
+def _settle_all(deliveries: Deliveries) -> None:
     for each in deliveries:
         each.done()
 

@@ -3,7 +3,7 @@
 import pytest
 
 from cqrsbus.errors import Code, ProtocolError
-from cqrsbus.links.event_delivery import EventDelivery, EventSource, deliveries
+from cqrsbus.links.event_delivery import EventDeliveries, EventDelivery, EventSource
 from cqrsbus.links.local_subscription import LocalSubscription
 from cqrsbus.links.port import SubscriptionSpec
 from cqrsbus.wire.envelope import Envelope, encode_envelope
@@ -94,7 +94,7 @@ def test_it_keeps_what_it_said_no_longer_than_it_must(source: EventSource) -> No
 
 
 def test_a_frame_of_its_own_is_one_event(channel: FakeChannel) -> None:
-    (event,) = deliveries(frame_with(ENVELOPE), channel, subscription(channel), None)
+    (event,) = EventDeliveries(frame_with(ENVELOPE), channel, subscription(channel), None)
     assert (event.envelope, event.body, event.deadline) == (Envelope("m-1"), b"body", None)
 
 
@@ -103,7 +103,7 @@ def test_the_events_of_a_batch(channel: FakeChannel) -> None:
         Frame.of(Kind.DELIVER, topic=b"a.b", header=numbered_header(number), body=b"%d" % number)
         for number in (14, 15, 16)
     ]
-    events = deliveries(batch(*frames), channel, subscription(channel), 7.5)
+    events = EventDeliveries(batch(*frames), channel, subscription(channel), 7.5)
     assert [(event.envelope.message_id, event.body) for event in events] == [
         (numbered_id(number), b"%d" % number) for number in (14, 15, 16)
     ]
@@ -115,7 +115,7 @@ def test_the_events_of_a_batch(channel: FakeChannel) -> None:
 
 def test_a_batch_whose_ids_cannot_be_counted_up(channel: FakeChannel) -> None:
     frame = batch(*(Frame.of(Kind.DELIVER, topic=b"a.b", header=ENVELOPE) for _ in range(2)))
-    first, second = deliveries(frame, channel, subscription(channel), None)
+    first, second = EventDeliveries(frame, channel, subscription(channel), None)
     assert first.envelope == Envelope("m-1")
     with pytest.raises(ProtocolError):
         _ = second.envelope
