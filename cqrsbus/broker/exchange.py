@@ -6,16 +6,16 @@ The rules:
 2. A member only buffers what it is given; each is flushed once, after all that came together.
 3. One timer serves every deadline.
 
-An exchange has no sockets. A session puts one behind a socket; an embedded one is used without.
+An exchange has no sockets, and waits for nothing. A session puts one behind a socket; an embedded one is used without.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from itertools import count
-from typing import Protocol
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from typing import Any, Protocol
 
 import anyio
 
 from cqrsbus.alarm import Alarm
+from cqrsbus.broker.exchange_waits import let_time_pass, wait_until_idle
 from cqrsbus.broker.limits import BrokerLimits
 from cqrsbus.errors import Code
 from cqrsbus.native import clock
@@ -57,16 +57,17 @@ class Exchange:
         self.limits = limits or BrokerLimits()
         self.router = Router(self.limits.routing, max_header=self.limits.max_header)
         self._members: dict[int, Member] = {}
-        self._numbers = count(1)
-        self._alarm = Alarm()
-        self._moved = anyio.Event()
+        self._last_number = 0
+        #: Is told of deadlines that are earlier than those before.
+        self.alarm = Alarm()
+        self._moved: anyio.Event | None = None
         self._time: Callable[[], float] = anyio.current_time
 
     def attach(self, member: Member, service: str, instance: str) -> int:
         """Let a member take part; returns its number."""
         # It may be made where no event loop runs yet, and serves one.
         self._time = clock()
-        number = next(self._numbers)
+        number = self._last_number = self._last_number + 1
         self.router.attach(number, service, instance)
         self._members[number] = member
         return number
@@ -99,19 +100,23 @@ class Exchange:
         farewell = Frame.of(Kind.ERROR, detail=code, header=encode_header({"reason": reason}))
         self._carry_out([(number, farewell) for number in self._members])
 
-    async def wait_idle(self) -> None:
+    def wait_idle(self) -> Coroutine[Any, Any, None]:
         """Wait until nobody waits for an answer."""
-        while self.router.open_requests:
-            # Several may wait: all of them for the same move.
-            if self._moved.is_set():
-                self._moved = anyio.Event()
-            await self._moved.wait()
+        return wait_until_idle(self)
 
-    async def run(self) -> None:
-        """Let time pass: answer requests whose deadline is over, give up stalled consumers."""
-        while True:
-            await self._alarm.sleep_until(self.router.next_deadline)
-            self._carry_out(self.router.expire(self._time()))
+    def run(self) -> Coroutine[Any, Any, None]:
+        """Let time pass."""
+        return let_time_pass(self)
+
+    def expire(self) -> None:
+        """Do what is due: answer requests whose deadline is over, give up stalled consumers."""
+        self._carry_out(self.router.expire(self._time()))
+
+    def next_move(self) -> anyio.Event:
+        """What is set when something has been carried out; several may wait for the same."""
+        if self._moved is None:
+            self._moved = anyio.Event()
+        return self._moved
 
     def _carry_out(self, emissions: Iterable[Emission]) -> None:
         dirty = set[Member]()
@@ -127,5 +132,9 @@ class Exchange:
                 member.flush()
             else:
                 member.flush_soon()
-        self._alarm.bring_forward(self.router.next_deadline)
-        self._moved.set()
+        deadline = self.router.next_deadline
+        if deadline is not None and deadline < self.alarm.due:
+            self.alarm.bring_forward(deadline)
+        moved, self._moved = self._moved, None
+        if moved is not None:
+            moved.set()

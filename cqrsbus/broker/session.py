@@ -15,9 +15,9 @@ import anyio
 
 from cqrsbus.broker.exchange import Exchange
 from cqrsbus.broker.greeting import NOT_HTTP, Hello, read_hello, welcome
+from cqrsbus.broker.member import SocketMember
 from cqrsbus.errors import Code, ProtocolError
 from cqrsbus.transports.framed import FramedStream
-from cqrsbus.transports.outbox import FRAMES_AT_ONCE
 from cqrsbus.transports.port import ByteStream
 from cqrsbus.wire.connection import PREAMBLE, Connection, Role
 from cqrsbus.wire.frames import Frame, Kind
@@ -45,35 +45,17 @@ class Session:
         self._framed = FramedStream(stream, self._connection, write_timeout=self._limits.write_timeout)
         self._reading = anyio.CancelScope()
         self._written = anyio.Event()
-        self._number: int | None = None
+        self._member = SocketMember(self._framed.out, exchange, self._finish, self._cut_off)
+        self._is_attached = False
         self._name = stream.peer
         self._greeted_back = False
-        self._unflushed = 0
         #: Set once HELLO was accepted, or the session is over.
         self.opened = anyio.Event()
-        self.ending = False
 
-    def put(self, frame: Frame) -> None:
-        """Buffer a frame for this client; cut it off if it does not take what it is sent."""
-        self._framed.put(frame)
-        self._unflushed += 1
-        if frame.kind == Kind.ERROR:
-            self._finish()
-        elif self._framed.buffered > self._limits.max_outbox and not self.ending:
-            self.end(Code.SLOW_CONSUMER, f"{self._framed.buffered} bytes wait to be sent to this client")
-        elif self._unflushed >= FRAMES_AT_ONCE:
-            # Of much that is said together it gets the first part while the rest is looked at.
-            self.flush()
-
-    def flush(self) -> None:
-        """Send what was put."""
-        self._unflushed = 0
-        self._framed.flush_nowait()
-
-    def flush_soon(self) -> None:
-        """Send what was put, with what else is put in this turn of the event loop."""
-        self._unflushed = 0
-        self._framed.flush_soon()
+    @property
+    def ending(self) -> bool:
+        """Whether its client was told why it is sent away."""
+        return self._member.ending
 
     def end(self, code: Code, reason: str) -> None:
         """Send this client away, telling it why."""
@@ -86,7 +68,7 @@ class Session:
 
     def check_heartbeat(self, now: float) -> None:
         """Say PING if we were silent for long; end the session if the client was."""
-        if self._number is None or self.ending:
+        if not self._is_attached or self.ending:
             return
         # What the next look, a quarter of a heartbeat from now, would find too late is found now.
         if now - self._framed.last_received > self._limits.dead_after - self._limits.heartbeat / 4:
@@ -130,7 +112,7 @@ class Session:
                 hello = await self._hello()
             if hello is not None:
                 self._accept(hello)
-                await self._framed.listen(self._relay)
+                await self._framed.listen(self._member.take)
         except TimeoutError:
             self.end(Code.HANDSHAKE_TIMEOUT, f"no HELLO within {self._limits.handshake_timeout:g} s")
         except ProtocolError as error:
@@ -153,32 +135,14 @@ class Session:
 
     def _accept(self, hello: Hello) -> None:
         self._connection.welcome()
-        self._number = self._exchange.attach(self, hello.service, hello.instance)
+        number = self._member.number = self._exchange.attach(self._member, hello.service, hello.instance)
+        self._is_attached = True
         self._name = f"{hello.service}/{hello.instance} ({self._framed.peer})"
-        log.info("%s: connected as session %d", self._name, self._number)
+        log.info("%s: connected as session %d", self._name, number)
         self._greet_back()
-        self.put(welcome(self._limits, self._number, self._broker_id))
-        self.flush()
+        self._member.put(welcome(self._limits, number, self._broker_id))
+        self._member.flush()
         self.opened.set()
-
-    def _relay(self, frames: list[Frame]) -> bool:
-        """Route what the client sent; returns whether to go on."""
-        assert self._number is not None
-        last = frames[-1]
-        if last.kind == Kind.ERROR:
-            frames.pop()
-        self._exchange.receive(self._number, self._answer_pings(frames))
-        return not self.ending and last.kind != Kind.ERROR
-
-    def _answer_pings(self, frames: list[Frame]) -> list[Frame]:
-        """Keep what concerns the connection alone from the exchange."""
-        if not any(frame.kind in _OWN for frame in frames):
-            return frames
-        for frame in frames:
-            if frame.kind == Kind.PING:
-                self.put(Frame(Kind.PONG, id=frame.id))
-        self.flush()
-        return [frame for frame in frames if frame.kind not in _OWN]
 
     def _refuse(self, error: ProtocolError) -> None:
         if self._connection.peer_speaks_http:
@@ -193,14 +157,17 @@ class Session:
             self._greeted_back = True
             self._framed.put_bytes(PREAMBLE)
 
+    def _cut_off(self) -> None:
+        self.end(Code.SLOW_CONSUMER, f"{self._framed.buffered} bytes wait to be sent to this client")
+
     def _finish(self) -> None:
-        self.ending = True
+        self._member.ending = True
         self._framed.finish()
         self._reading.cancel()
 
     def _detach(self) -> None:
-        if self._number is not None:
-            self._exchange.detach(self._number)
+        if self._is_attached:
+            self._exchange.detach(self._member.number)
             log.info("%s: disconnected", self._name)
 
     async def _last_words(self) -> None:
@@ -208,6 +175,3 @@ class Session:
         await self._written.wait()
         if self.ending:
             await self._framed.linger()
-
-
-_OWN = frozenset({Kind.PING, Kind.PONG})

@@ -254,7 +254,8 @@ class OpenCalls:
         self._calls[call.id] = call
         if deadline != math.inf:
             self._deadlines.set(call.id, deadline)
-            self.alarm.bring_forward(deadline)
+            if deadline < self.alarm.due:
+                self.alarm.bring_forward(deadline)
 
     def close(self, call: OpenCall) -> None:
         """A call is over: its caller has the result, or has left."""

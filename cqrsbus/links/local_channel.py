@@ -4,7 +4,7 @@ What is put is routed at once; what comes is kept until the link takes it. That 
 windows and request limits as over a socket. The exchange is handed in: this module knows only its shape.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 import anyio
@@ -55,7 +55,7 @@ class Exchange(Protocol):
 
     def receive(self, number: int, frames: Sequence[Frame]) -> None: ...
 
-    async def run(self) -> None: ...
+    def run(self) -> Awaitable[None]: ...
 
 
 class LocalChannel:

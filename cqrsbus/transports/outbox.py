@@ -28,7 +28,7 @@ class Outbox(SendBuffer):
         call_soon: Runs a function at the end of the event loop's turn, where there is such a thing.
     """
 
-    __slots__ = ("_call_soon", "_flush_due", "_flush_nowait", "_put_off", "_seen", "_wake_writer")
+    __slots__ = ("_call_soon", "_flush_due", "_put_off", "_seen", "_wake_writer", "flush_nowait")
 
     def __init__(
         self,
@@ -37,7 +37,8 @@ class Outbox(SendBuffer):
         call_soon: Callable[[Callable[[], None]], Any] | None,
     ) -> None:
         super().__init__()
-        self._flush_nowait = flush_nowait
+        #: Sends what the system takes at once.
+        self.flush_nowait = flush_nowait
         self._wake_writer = wake_writer
         self._call_soon = call_soon
         #: Whether a function is to run; what waited when it was last looked at; and how often it was put off.
@@ -53,7 +54,7 @@ class Outbox(SendBuffer):
     def put_now(self, frame: Frame) -> None:
         """Add a frame, and send it at once; nobody is woken for what is sent already."""
         self.put(frame)
-        self._flush_nowait()
+        self.flush_nowait()
 
     def publish(self, topic: str, origin: Origin, number: int, body: bytes) -> None:
         """Add an event, to be sent soon, and perhaps with others."""
@@ -65,7 +66,7 @@ class Outbox(SendBuffer):
         if self._call_soon is None:
             self._wake_writer()
         elif len(self.chunks) >= FRAMES_AT_ONCE:
-            self._flush_nowait()
+            self.flush_nowait()
         elif not self._flush_due:
             self._flush_due, self._seen, self._put_off = True, self.size, 0
             self._call_soon(self._end_turn)
@@ -77,4 +78,4 @@ class Outbox(SendBuffer):
             self._call_soon(self._end_turn)
             return
         self._flush_due = False
-        self._flush_nowait()
+        self.flush_nowait()

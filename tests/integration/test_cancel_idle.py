@@ -5,12 +5,14 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from itertools import count
+from types import SimpleNamespace
 
 import anyio
 import anyio.from_thread
 import pytest
 
 from cqrsbus import Broker, Bus, transports
+from cqrsbus.links.local_channel import LocalChannel
 from tests.integration.sweep.points import turns, until
 from tests.integration.sweep.quiet import quiet
 from tests.integration.sweep.world import World, running_world
@@ -91,6 +93,16 @@ async def test_a_bus_that_finishes_what_was_started(world: World) -> None:
             gate.set()
 
 
+def _silence(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the broker say nothing more."""
+    for session in world.broker._sessions:
+        # It takes itself for busy writing.
+        monkeypatch.setattr(session._framed, "_writing", True)
+    for link in world.links:
+        if isinstance(link._line.channel, LocalChannel):
+            monkeypatch.setattr(link._line.channel, "_exchange", SimpleNamespace(receive=lambda *_: None))
+
+
 async def test_a_subscription_that_is_left_while_the_broker_says_nothing(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -98,7 +110,7 @@ async def test_a_subscription_that_is_left_while_the_broker_says_nothing(
 
     async def listen() -> None:
         async with world.caller.subscribe("s", int):
-            monkeypatch.setattr(world.exchange, "receive", lambda *_: None)
+            _silence(world, monkeypatch)
             subscribed.set()
             await anyio.sleep_forever()
 
