@@ -304,7 +304,7 @@ class TestInTurn:
     async def handle(self, delivery: Delivery) -> None:
         if delivery is self.stops_at:
             await anyio.sleep_forever()
-        if delivery is self.leaves_at:
+        if self.leaves_at is not None and delivery is self.leaves_at:
             self.leaves_at.leave()
 
     async def test_all_that_waits_is_done_in_order(self) -> None:

@@ -127,7 +127,7 @@ class Validated(BaseModel):
 def test_it_is_found_and_fits(value: BaseModel) -> None:
     plain_model = message_type(type(value)).facts.plain_model
     assert plain_model is not None
-    assert plain_model.fits(value.__dict__)
+    assert plain_model.fits(dict(value.__dict__))
 
 
 def test_of_an_instance_that_holds_more_pydantic_is_asked() -> None:
@@ -141,9 +141,9 @@ def test_of_an_instance_that_holds_more_pydantic_is_asked() -> None:
     value = Remembering(title="a")
     plain_model = message_type(Remembering).facts.plain_model
     assert plain_model is not None
-    assert plain_model.fits(value.__dict__)
+    assert plain_model.fits(dict(value.__dict__))
     assert value.shouted == "A"
-    assert not plain_model.fits(value.__dict__)
+    assert not plain_model.fits(dict(value.__dict__))
     assert written(value) == MSGPACK.encode({"title": "a"})
 
 
@@ -218,6 +218,6 @@ def test_the_name_of_a_field_is_only_a_name() -> None:
     value = odd()
     plain_model = message_type(odd).facts.plain_model
     assert plain_model is not None
-    assert plain_model.fits(value.__dict__)
+    assert plain_model.fits(dict(value.__dict__))
     assert not plain_model.fits({**value.__dict__, "UTC": "x"})
     assert written(value) == MSGPACK.encode(dict(value.__dict__))
