@@ -12,7 +12,7 @@ NATIVE_PIP := $(NATIVE)/bin/python -m pip install --quiet --disable-pip-version-
 COMPILED := PYTHONSAFEPATH=1 $(NATIVE)/bin/python
 # What goes through the compiled modules for real.
 NATIVE_TESTS := tests/test_compiled.py tests/test_topics.py \
-    $(addprefix tests/,wire routing links transports broker integration)
+    $(addprefix tests/,wire routing links transports broker bus integration)
 # How many tests run at the same time; JOBS=0 runs them one after the other, in order.
 JOBS   := 3
 ARGS   :=

@@ -36,6 +36,7 @@ from cqrsbus.bus.plain import (
     text_keys,
 )
 from cqrsbus.bus.types import MessageType, message_type
+from cqrsbus.cause import caused_by
 from cqrsbus.errors import InvalidMessageError
 from cqrsbus.wire.envelope import DEFAULT_CONTENT_TYPE
 
@@ -125,7 +126,7 @@ class _MsgpackCodec(Codec):
             # One that failed keeps what it had written, and is not used again.
             body: bytes = packer.pack(tree)
         except (ValueError, TypeError, OverflowError, RecursionError) as error:
-            raise InvalidMessageError(f"{type(value).__name__} cannot be written as msgpack: {error}") from None
+            raise caused_by(InvalidMessageError(f"{type(value).__name__} cannot be written as msgpack: {error}"), None)
         if len(body) <= _KEPT_BUFFER:
             self._idle.append(packer)
         return body
@@ -140,7 +141,7 @@ def _unpacked(body: bytes) -> object:
     try:
         return msgpack.unpackb(body, strict_map_key=False, ext_hook=_refuse_extension, max_ext_len=0)
     except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
-        raise InvalidMessageError(f"the body is not msgpack: {_kind_of(error)}") from None
+        raise caused_by(InvalidMessageError(f"the body is not msgpack: {_kind_of(error)}"), None)
 
 
 class _JsonCodec(Codec):
@@ -153,7 +154,7 @@ class _JsonCodec(Codec):
             declared = _model(type(value))
             return self._dump(plain(value, json=True)) if declared is None else self._encode_model(value, declared)
         except (ValueError, TypeError, OverflowError, RecursionError) as error:
-            raise InvalidMessageError(f"{type(value).__name__} cannot be written as JSON: {error}") from None
+            raise caused_by(InvalidMessageError(f"{type(value).__name__} cannot be written as JSON: {error}"), None)
 
     def _encode_model(self, value: object, declared: MessageType[Any]) -> bytes:
         facts = declared.facts
@@ -165,7 +166,7 @@ class _JsonCodec(Codec):
         try:
             return declared.serializer.to_json(value, by_alias=True, round_trip=True, polymorphic_serialization=True)
         except (PydanticSerializationError, UserWarning) as error:
-            raise InvalidMessageError(serialization_reason(error, declared.name)) from None
+            raise caused_by(InvalidMessageError(serialization_reason(error, declared.name)), None)
 
     def _dump(self, tree: object) -> bytes:
         try:
@@ -196,7 +197,7 @@ def codec_named(name: str) -> Codec:
     try:
         return _BY_NAME[name]
     except KeyError:
-        raise _unknown("codec", name, _BY_NAME) from None
+        raise caused_by(_unknown("codec", name, _BY_NAME), None)
 
 
 def codec_for(content_type: str) -> Codec:
@@ -213,7 +214,7 @@ def codec_for(content_type: str) -> Codec:
     try:
         return _BY_CONTENT_TYPE[content_type]
     except KeyError:
-        raise _unknown("content type", content_type, _BY_CONTENT_TYPE) from None
+        raise caused_by(_unknown("content type", content_type, _BY_CONTENT_TYPE), None)
 
 
 def _unknown(what: str, wanted: str, known: Mapping[str, Codec]) -> InvalidMessageError:

@@ -10,6 +10,7 @@ from typing import Final
 from cqrsbus.bus.codec import Codec
 from cqrsbus.bus.context import Context, current_context
 from cqrsbus.bus.trace_headers import carry_on
+from cqrsbus.cause import caused_by
 from cqrsbus.errors import InvalidMessageError, InvalidTopicError
 from cqrsbus.links.outgoing import Outgoing
 from cqrsbus.topics import topic_of, validate_topic
@@ -149,4 +150,6 @@ def _check_text(text: str, what: str, topic: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise InvalidMessageError(f"{what} has half of a surrogate pair, which is no character", topic=topic) from None
+        raise caused_by(
+            InvalidMessageError(f"{what} has half of a surrogate pair, which is no character", topic=topic), None
+        )

@@ -6,6 +6,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from cqrsbus.bus.codec import codec_for
 from cqrsbus.bus.types import MessageType, message_type
+from cqrsbus.cause import caused_by
 from cqrsbus.errors import InvalidMessageError
 from cqrsbus.links.port import Answer, Delivery
 from cqrsbus.messages import answer_type
@@ -66,7 +67,7 @@ def read_answer(answer: Answer, into: MessageType[Any], topic: str) -> Any:
         return codec_for(answer.content_type).decode(answer.body, into)
     except InvalidMessageError as error:
         reason = f"the answer: {error.reason}"
-        raise InvalidMessageError(reason, topic=topic, entries=error.entries) from error.__cause__
+        raise caused_by(InvalidMessageError(reason, topic=topic, entries=error.entries), error.__cause__)
 
 
 @lru_cache(maxsize=1024)

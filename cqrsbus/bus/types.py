@@ -17,6 +17,7 @@ from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 from pydantic_core import PydanticSerializationError, SchemaError, SchemaSerializer, to_json
 
 from cqrsbus.bus.type_facts import TypeFacts, examine
+from cqrsbus.cause import caused_by
 from cqrsbus.errors import InvalidMessageError
 
 T = TypeVar("T")
@@ -81,9 +82,9 @@ class MessageType(Generic[T]):
                 else self._validate(tree)
             )
         except ValidationError as error:
-            raise misfit(error, self.name) from None
-        except Exception as error:  # a validator of somebody's own may raise anything
-            raise self._broken(error) from error
+            raise caused_by(misfit(error, self.name), None)
+        except Exception as error:  # noqa: BLE001  # a validator of somebody's own may raise anything
+            raise caused_by(self._broken(error), error)
         return value
 
     def validate_json(self, body: bytes) -> T:
@@ -104,9 +105,9 @@ class MessageType(Generic[T]):
                 else self._validator.validate_json(body)
             )
         except ValidationError as error:
-            raise misfit(error, self.name) from None
-        except Exception as error:  # a validator of somebody's own may raise anything
-            raise self._broken(error) from error
+            raise caused_by(misfit(error, self.name), None)
+        except Exception as error:  # noqa: BLE001  # a validator of somebody's own may raise anything
+            raise caused_by(self._broken(error), error)
         return value
 
     def require_json(self) -> None:
@@ -121,7 +122,9 @@ class MessageType(Generic[T]):
         try:
             return to_json(tree, bytes_mode="base64", inf_nan_mode="constants")
         except (PydanticSerializationError, ValueError, RecursionError):
-            raise InvalidMessageError(f"the body does not fit {self.name}: it has values of no known form") from None
+            raise caused_by(
+                InvalidMessageError(f"the body does not fit {self.name}: it has values of no known form"), None
+            )
 
 
 @overload
@@ -188,4 +191,4 @@ def _adapter(annotation: Any, name: str, config: ConfigDict | None) -> Any:
         if isinstance(error, PydanticUserError) and error.code == "type-adapter-config-unused":
             return None
         reason = str(error).partition("\n")[0]
-        raise InvalidMessageError(f"{name} cannot be a message: {reason}") from error
+        raise caused_by(InvalidMessageError(f"{name} cannot be a message: {reason}"), error)

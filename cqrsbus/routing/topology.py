@@ -12,6 +12,7 @@ The rules:
    each service that said it.
 """
 
+from cqrsbus.cause import caused_by
 from cqrsbus.errors import PayloadTooLargeError, ProtocolError, QueueFullError, TopologyError
 from cqrsbus.routing.consumer_group import ConsumerGroup, SubscriptionKind
 from cqrsbus.routing.limits import MAX_CONTRACT, MAX_CONTRACTS, MAX_DESCRIBED, RoutingLimits
@@ -191,4 +192,4 @@ def _kind(fields: Fields) -> SubscriptionKind:
     try:
         return SubscriptionKind(name)
     except ValueError:
-        raise ProtocolError("header field 'kind' is not command, query or event") from None
+        raise caused_by(ProtocolError("header field 'kind' is not command, query or event"), None)

@@ -16,6 +16,7 @@ from typing import Final, cast
 
 import msgpack
 
+from cqrsbus.cause import caused_by
 from cqrsbus.errors import ProtocolError
 
 #: The header itself is the first map.
@@ -56,7 +57,7 @@ def decode_header(data: bytes) -> Fields:
             max_map_len=MAX_ENTRIES,
         )
     except ValueError as error:
-        raise ProtocolError(f"the header is not a valid map ({type(error).__name__})") from None
+        raise caused_by(ProtocolError(f"the header is not a valid map ({type(error).__name__})"), None)
     if not isinstance(fields, dict):
         raise ProtocolError("the header is not a map")
     checked = cast("dict[str, Value]", fields)
