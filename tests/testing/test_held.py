@@ -46,10 +46,10 @@ async def test_messages_of_one_topic_keep_their_order() -> None:
 
 async def test_they_come_in_the_order_in_which_they_were_due_even_if_all_are_late() -> None:
     held = Held()
-    held.add(message("a", 1), 0.004)
-    held.add(message("b", 2), 0.002)
+    held.add(message("a", 1), 0.2)
+    held.add(message("b", 2), 0.1)
     held.add(message("c", 3), 0.0)
-    time.sleep(0.01)  # noqa: ASYNC251 - so that all are due at once
+    time.sleep(0.25)  # noqa: ASYNC251 - so that all are due at once
     assert await released(held) == [3, 2, 1]
 
 
