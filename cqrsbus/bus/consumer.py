@@ -21,6 +21,7 @@ import anyio
 from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
 
+from cqrsbus.bus.context import current_context
 from cqrsbus.bus.crew import Crew
 from cqrsbus.bus.handler_scope import HandlerScope
 from cqrsbus.bus.turn import Turn, is_worth_starting
@@ -92,6 +93,8 @@ class Consumer:
 
     async def _run_worker(self) -> None:
         self._crew.began()
+        # Another worker may have started it, between two messages of its own.
+        current_context.set(None)
         scope = HandlerScope(self._tasks)
         try:
             with scope.cancel_scope:

@@ -9,6 +9,7 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from cqrsbus.bus.consumer import IN_A_ROW, Consumer, More, Work
+from cqrsbus.bus.context import Context, current_context
 from cqrsbus.bus.crew import AT_ONCE
 from cqrsbus.bus.waiting import KeyOrder, Reading, Waiting
 from cqrsbus.errors import Code
@@ -381,6 +382,24 @@ class TestInTurn:
             assert self.started == 2
             first.leave()
             await consumer.wait_idle()
+
+    async def test_a_worker_that_another_one_starts_knows_nothing_of_its_message(self) -> None:
+        found: list[Context | None] = []
+
+        async def work(delivery: Delivery, scope: object, reading: object, more: More | None) -> None:
+            assert more is not None
+            found.append(current_context.get())
+            current_context.set(Context("m-1", "a.topic"))
+            delivery.done()
+            # This starts one more worker, and its own message is still the current one.
+            if (following := more()) is not None:
+                await checkpoint()
+                following.done()
+
+        async with consuming(work, concurrency=3) as consumer:
+            consumer.accept(several(4))
+            await consumer.wait_idle()
+        assert found == [None] * 3
 
     async def test_where_others_may_be_first_it_comes_back_for_each(self) -> None:
         given: list[More | None] = []
