@@ -384,7 +384,7 @@ class TestInTurn:
             await consumer.wait_idle()
 
     async def test_a_worker_that_another_one_starts_knows_nothing_of_its_message(self) -> None:
-        found: list[Context | None] = []
+        found, all_work = list[Context | None](), anyio.Event()
 
         async def work(delivery: Delivery, scope: object, reading: object, more: More | None) -> None:
             assert more is not None
@@ -392,14 +392,18 @@ class TestInTurn:
             current_context.set(Context("m-1", "a.topic"))
             delivery.done()
             # This starts one more worker, and its own message is still the current one.
-            if (following := more()) is not None:
-                await checkpoint()
+            following = more()
+            if len(found) == 3:
+                all_work.set()
+            await all_work.wait()
+            if following is not None:
                 following.done()
 
         async with consuming(work, concurrency=3) as consumer:
-            consumer.accept(several(4))
+            consumer.accept(several(6))
+            await all_work.wait()
+            assert found == [None] * 3
             await consumer.wait_idle()
-        assert found == [None] * 3
 
     async def test_where_others_may_be_first_it_comes_back_for_each(self) -> None:
         given: list[More | None] = []
