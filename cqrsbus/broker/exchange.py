@@ -133,6 +133,7 @@ class Exchange:
             else:
                 member.flush_soon()
         deadline = self.router.next_deadline
+        # To ask here costs less than a call that is not compiled.
         if deadline is not None and deadline < self.alarm.due:
             self.alarm.bring_forward(deadline)
         moved, self._moved = self._moved, None

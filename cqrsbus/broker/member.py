@@ -37,7 +37,7 @@ class SocketMember:
         self._cut_off = cut_off
         self._most = exchange.limits.max_outbox
         self._unflushed = 0
-        #: Its number in the exchange, once it takes part.
+        #: Its number in the exchange, once it takes part; 0 before.
         self.number = 0
         self.ending = False
 

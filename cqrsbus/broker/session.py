@@ -46,7 +46,6 @@ class Session:
         self._reading = anyio.CancelScope()
         self._written = anyio.Event()
         self._member = SocketMember(self._framed.out, exchange, self._finish, self._cut_off)
-        self._is_attached = False
         self._name = stream.peer
         self._greeted_back = False
         #: Set once HELLO was accepted, or the session is over.
@@ -68,7 +67,7 @@ class Session:
 
     def check_heartbeat(self, now: float) -> None:
         """Say PING if we were silent for long; end the session if the client was."""
-        if not self._is_attached or self.ending:
+        if not self._member.number or self.ending:
             return
         # What the next look, a quarter of a heartbeat from now, would find too late is found now.
         if now - self._framed.last_received > self._limits.dead_after - self._limits.heartbeat / 4:
@@ -136,7 +135,6 @@ class Session:
     def _accept(self, hello: Hello) -> None:
         self._connection.welcome()
         number = self._member.number = self._exchange.attach(self._member, hello.service, hello.instance)
-        self._is_attached = True
         self._name = f"{hello.service}/{hello.instance} ({self._framed.peer})"
         log.info("%s: connected as session %d", self._name, number)
         self._greet_back()
@@ -166,7 +164,7 @@ class Session:
         self._reading.cancel()
 
     def _detach(self) -> None:
-        if self._is_attached:
+        if self._member.number:
             self._exchange.detach(self._member.number)
             log.info("%s: disconnected", self._name)
 

@@ -105,7 +105,7 @@ class FramedStream:
 
     async def wait_room(self, limit: int) -> None:
         """Wait until fewer than ``limit`` bytes are buffered, or the connection is over."""
-        while self.buffered >= limit and not (self._broken or self._finished):
+        while self.buffered >= limit and not self.out.closed:
             self.flush_soon()
             if self._room is None:
                 self._room = anyio.Event()
