@@ -1,6 +1,7 @@
 """Compiled types: cached, honest about what they cannot take, and silent about what they were given."""
 
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, TypedDict
 
@@ -78,6 +79,7 @@ def test_a_misfit_says_where_and_never_what(codec: Codec, body: object, loc: lis
     assert entry["type"] == kind
     assert caught.value.__cause__ is None
     assert SECRET[:7] not in f"{caught.value} {caught.value.entries!r}"
+    assert SECRET[:7] not in "".join(traceback.format_exception(caught.value)), "nor does a log of it"
 
 
 @CODECS
