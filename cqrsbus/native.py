@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import anyio
+from anyio.lowlevel import current_token
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop  # noqa: TID251  # only its type; see asyncio_loop()
@@ -27,6 +28,17 @@ def asyncio_loop() -> "AbstractEventLoop | None":
         return None
     loop: AbstractEventLoop = asyncio.get_running_loop()
     return loop
+
+
+def scope_deadline() -> Callable[[], float]:
+    """Return what tells the deadline that holds for the current task, as anyio.current_effective_deadline() does.
+
+    It is for what lives as long as the event loop and asks often: anyio looks up each time which loop it is.
+
+    Raises:
+        anyio.NoEventLoopError: There is no event loop.
+    """
+    return current_token().backend_class.current_effective_deadline
 
 
 def clock() -> Callable[[], float]:

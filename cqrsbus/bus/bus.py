@@ -34,6 +34,7 @@ from cqrsbus.bus.requirements import MODES, CheckMode, MessageClass, check_requi
 from cqrsbus.bus.time_left import DEFAULT_TIMEOUT, time_left
 from cqrsbus.errors import ConnectError, TopologyError
 from cqrsbus.links.port import Link, LinkStatus, Sink, SubscriptionSpec
+from cqrsbus.native import scope_deadline
 from cqrsbus.serving import serve_until_told
 from cqrsbus.signals import until_signal
 from cqrsbus.transports.url import DEFAULT_URL
@@ -184,6 +185,7 @@ class Bus(HandlerGroup, Caller):
         async with AsyncExitStack() as stack:
             stack.callback(self._forget)
             self._link = link = self._make_link(self.url, self.name, self.instance)
+            self._scope_deadline = scope_deadline()
             tasks = await stack.enter_async_context(Background())
             if self.handlers and self._warn_blocking is not None:
                 from cqrsbus.bus.handling import Watchdog

@@ -13,7 +13,8 @@ from types import TracebackType
 from typing import Generic, NamedTuple, Self, TypeVar
 
 from cqrsbus.errors import DeadlineExceededError, InvalidMessageError, QuorumError
-from cqrsbus.links.port import Answer, Instance, Replies, Reply
+from cqrsbus.links.answer import Answer
+from cqrsbus.links.port import Instance, Replies, Reply
 
 T = TypeVar("T")
 

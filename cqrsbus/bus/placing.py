@@ -3,7 +3,7 @@
 Where there is middleware, a call takes no longer in all than its caller granted, however often it is passed on.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import anyio
@@ -13,6 +13,7 @@ from cqrsbus.bus.composer import Composer
 from cqrsbus.bus.expected_errors import NO_ERRORS, ExpectingReplies, error_of_call, errors_of_call
 from cqrsbus.bus.middleware import Call, CallMiddleware, NextCall, chain, check_middleware
 from cqrsbus.bus.reading import read_answer, type_of_answer
+from cqrsbus.bus.tightest import tightest
 from cqrsbus.bus.time_left import scope_before_error, scope_first, time_left
 from cqrsbus.errors import DeadlineExceededError, RemoteError
 from cqrsbus.links.outgoing import Outgoing
@@ -31,6 +32,8 @@ class Placing:
     def __init__(self, composer: Composer) -> None:
         self._composer = composer
         self._link: Link | None = None
+        #: Tells the deadline of the cancel scopes in which a call is made.
+        self._scope_deadline: Callable[[], float] = anyio.current_effective_deadline
         self._call_middleware: list[CallMiddleware] = []
         self._around: NextCall | None = None
 
@@ -116,7 +119,7 @@ class Placing:
                 "bus.send() learns what the handler raises only with wait=True: add it, or leave out raises="
             )
         try:
-            await link.send(outgoing, timeout=time_left(timeout), wait=wait)
+            await link.send(outgoing, timeout=tightest(timeout, self._scope_deadline()), wait=wait)
         except DeadlineExceededError:
             await scope_first()
             raise
@@ -135,12 +138,12 @@ class Placing:
         headers: Mapping[str, str] | None,
         message_id: str | None = None,
     ) -> Any:
-        link = self._running("ask")
+        link = self._link or self._running("ask")
         into = type_of_answer(query, returns)
         outgoing = self._composer.compose(topic, query, headers, message_id)
         expected = errors_of_call("ask", query, raises)
         try:
-            answer = await link.ask(outgoing, timeout=time_left(timeout))
+            answer = await link.ask(outgoing, timeout=tightest(timeout, self._scope_deadline()))
         except DeadlineExceededError:
             await scope_first()
             raise

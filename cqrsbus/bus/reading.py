@@ -8,7 +8,8 @@ from cqrsbus.bus.codec import codec_for
 from cqrsbus.bus.types import MessageType, message_type
 from cqrsbus.cause import caused_by
 from cqrsbus.errors import InvalidMessageError
-from cqrsbus.links.port import Answer, Delivery
+from cqrsbus.links.answer import Answer
+from cqrsbus.links.port import Delivery
 from cqrsbus.messages import answer_type
 
 T = TypeVar("T")

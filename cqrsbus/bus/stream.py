@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
-from cqrsbus.links.port import Answer, Replies
+from cqrsbus.links.answer import Answer
+from cqrsbus.links.port import Replies
 
 T = TypeVar("T")
 

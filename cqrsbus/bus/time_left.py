@@ -1,12 +1,11 @@
 """How long a call may take."""
 
-import math
 from collections.abc import Awaitable
 from typing import Final, TypeVar
 
 import anyio
 
-from cqrsbus.bus.context import deadline_here
+from cqrsbus.bus.tightest import tightest
 from cqrsbus.errors import DeadlineExceededError
 
 T = TypeVar("T")
@@ -19,27 +18,8 @@ LATE: Final = 0.1
 
 
 def time_left(timeout: float | None, deadline: float | None = None) -> float | None:
-    """The tightest of a call's timeout and deadline, its caller's cancel scope, and the message being handled.
-
-    Args:
-        timeout: Seconds; None for no limit.
-        deadline: When it is over in any case, on the clock of ``anyio.current_time()`` (seconds); None for no limit.
-
-    Returns:
-        Seconds, at least 0; None for no limit.
-    """
-    until = anyio.current_effective_deadline()
-    if deadline is not None and deadline < until:
-        until = deadline
-    inherited = deadline_here()
-    if inherited is not None and inherited < until:
-        until = inherited
-    # Most calls are under no deadline but their own, and need not know the time.
-    if until != math.inf:
-        left = until - anyio.current_time()
-        if timeout is None or left < timeout:
-            timeout = left
-    return None if timeout is None or timeout == math.inf else max(0.0, timeout)
+    """How long a call that is made here may take: see :func:`cqrsbus.bus.tightest.tightest`."""
+    return tightest(timeout, anyio.current_effective_deadline(), deadline)
 
 
 async def scope_first() -> None:

@@ -10,25 +10,27 @@ The rules:
 
 import math
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, TypeVar
 
 import anyio
 from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
 
 from cqrsbus.errors import DeadlineExceededError
+from cqrsbus.links.answer import Answer, answer_in, nothing_in
 from cqrsbus.links.call_waits import wait_place
 from cqrsbus.links.calls import Call, OpenCalls, Verb
 from cqrsbus.links.channel import Channel
 from cqrsbus.links.line import Line
 from cqrsbus.links.outgoing import Outgoing
-from cqrsbus.links.port import Answer, Described, StreamTerms
+from cqrsbus.links.port import Described, StreamTerms
 from cqrsbus.links.publisher import Publisher
 from cqrsbus.links.replies import BrokerReplies
 from cqrsbus.links.replies_call import RepliesCall
 from cqrsbus.links.requests import GRACE, check_size, put_request, request_frame, request_now, set_ttl
-from cqrsbus.wire.envelope import DEFAULT_CONTENT_TYPE
 from cqrsbus.wire.frames import Flag, Frame, Kind
-from cqrsbus.wire.header import decode_header, encode_header
+from cqrsbus.wire.header import encode_header
+
+T = TypeVar("T")
 
 # Plain numbers: looking up a member of an enum costs more than using it.
 _ASK: Final = Kind.ASK.value
@@ -55,17 +57,13 @@ class BrokerCalls:
         """Answers that came for calls which had ended."""
         return self._calls.late
 
-    async def send(self, message: Outgoing, *, timeout: float | None, wait: bool) -> None:
+    def send(self, message: Outgoing, *, timeout: float | None, wait: bool) -> Awaitable[None]:
         """See :meth:`Link.send`."""
-        await self._call(Verb.SEND, _SEND, Flag.WAIT if wait else Flag.NONE, message, timeout)
+        return self._call(Verb.SEND, _SEND, Flag.WAIT if wait else Flag.NONE, message, timeout, nothing_in)
 
-    async def ask(self, message: Outgoing, *, timeout: float | None) -> Answer:
+    def ask(self, message: Outgoing, *, timeout: float | None) -> Awaitable[Answer]:
         """See :meth:`Link.ask`."""
-        reply = await self._call(Verb.ASK, _ASK, Flag.NONE, message, timeout)
-        if not reply.header_size:
-            return Answer(DEFAULT_CONTENT_TYPE, reply.tail)
-        content_type = decode_header(reply.header).get("ct", DEFAULT_CONTENT_TYPE)
-        return Answer(str(content_type), reply.body)
+        return self._call(Verb.ASK, _ASK, Flag.NONE, message, timeout, answer_in)
 
     async def stream(self, message: Outgoing, terms: StreamTerms) -> BrokerReplies:
         """See :meth:`Link.stream`."""
@@ -115,19 +113,23 @@ class BrokerCalls:
         await checkpoint()
         self._publisher.put(message, await self._wait_to_publish(message.topic, timeout))
 
-    def _call(self, verb: Verb, kind: int, flags: int, message: Outgoing, timeout: float | None) -> Awaitable[Frame]:
+    def _call(
+        self, verb: Verb, kind: int, flags: int, message: Outgoing, timeout: float | None, read: Callable[[Frame], T]
+    ) -> Awaitable[T]:
         """Make a call; what is returned is to be awaited at once. Where nothing is in the way it is one coroutine."""
         channel = self._line.channel
         call = request_now(self._calls, channel, verb, kind, flags, message, timeout)
         if call is None or channel is None:
-            return self._call_when_possible(verb, request_frame(kind, flags, message), message.topic, timeout)
-        return self._answer(call, channel)
+            return self._call_when_possible(verb, request_frame(kind, flags, message), message.topic, timeout, read)
+        return self._answer(call, channel, read)
 
-    async def _call_when_possible(self, verb: Verb, frame: Frame, topic: str, timeout: float | None) -> Frame:
+    async def _call_when_possible(
+        self, verb: Verb, frame: Frame, topic: str, timeout: float | None, read: Callable[[Frame], T]
+    ) -> T:
         deadline = deadline_of(timeout)
         channel = await self._room_to_call(frame, topic, deadline)
         call = put_request(self._calls, channel, verb, frame, topic, timeout, deadline, self._calls.now())
-        return await self._answer(call, channel)
+        return await self._answer(call, channel, read)
 
     async def _room_to_call(self, frame: Frame, topic: str, deadline: float) -> Channel:
         await checkpoint_if_cancelled()
@@ -144,11 +146,11 @@ class BrokerCalls:
             raise
         return channel
 
-    async def _answer(self, call: Call, channel: Channel) -> Frame:
-        """Wait for the answer to what was put."""
+    async def _answer(self, call: Call, channel: Channel, read: Callable[[Frame], T]) -> T:
+        """Wait for the answer to what was put, and read it."""
         try:
             await call.end()
-            return call.result()
+            return read(call.result())
         except BaseException:
             if not call.is_done:
                 channel.put(Frame(Kind.CANCEL, id=call.id))

@@ -11,6 +11,7 @@ The rules are those of :mod:`cqrsbus.links.port`. How they are kept:
 import math
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import count
 
 import anyio
@@ -19,6 +20,7 @@ from anyio.lowlevel import checkpoint_if_cancelled
 
 from cqrsbus.background import Background
 from cqrsbus.errors import AuthError, ConnectError, ConnectionLostError
+from cqrsbus.links.answer import nothing_in
 from cqrsbus.links.backoff import FullJitter
 from cqrsbus.links.broker_calls import BrokerCalls, deadline_of
 from cqrsbus.links.call_waits import let_time_pass
@@ -165,7 +167,7 @@ class BrokerLink(BrokerCalls):
         # A lost connection is no failure: the subscription is restored with all the others.
         with suppress(ConnectionLostError):
             put_for(self._calls, subscription.request(call.id, channel), channel)
-            subscription.confirm(channel, await self._answer(call, channel))
+            await self._answer(call, channel, partial(subscription.confirm, channel))
 
     async def remove(self, subscription: LocalSubscription) -> None:
         """Forget a subscription, even while being cancelled: nothing may be delivered afterwards."""
@@ -179,7 +181,7 @@ class BrokerLink(BrokerCalls):
             frame = Frame(Kind.UNSUBSCRIBE, channel=subscription.number, id=call.id)
             with suppress(ConnectionLostError):
                 put_for(self._calls, frame, channel)
-                await self._answer(call, channel)
+                await self._answer(call, channel, nothing_in)
 
 
 class _Subscribed:

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple, Protocol
 from anyio.abc import TaskStatus
 
 from cqrsbus.errors import Code
+from cqrsbus.links.answer import Answer
 from cqrsbus.links.outgoing import Outgoing
 from cqrsbus.wire.envelope import Envelope
 
@@ -32,18 +33,6 @@ class LinkStatus(StrEnum):
     CONNECTED = "connected"
     RECONNECTING = "reconnecting"
     CLOSED = "closed"
-
-
-class Answer(NamedTuple):
-    """What a handler answered.
-
-    Args:
-        content_type: What the body is.
-        body: The encoded answer; empty for a command.
-    """
-
-    content_type: str
-    body: bytes
 
 
 class Instance(NamedTuple):
@@ -279,12 +268,14 @@ class Link(Protocol):
         """
         ...
 
-    async def send(self, message: Outgoing, *, timeout: float | None, wait: bool) -> None:
-        """Send a command; return when the broker confirmed it or, with ``wait``, when it was handled."""
+    # These two say only what their callers see: to await one more coroutine would cost every call.
+
+    def send(self, message: Outgoing, *, timeout: float | None, wait: bool) -> Awaitable[None]:
+        """Send a command; await at once until the broker confirmed it or, with ``wait``, until it was handled."""
         ...
 
-    async def ask(self, message: Outgoing, *, timeout: float | None) -> Answer:
-        """Ask a query; return the answer."""
+    def ask(self, message: Outgoing, *, timeout: float | None) -> Awaitable[Answer]:
+        """Ask a query; await the answer at once."""
         ...
 
     async def stream(self, message: Outgoing, terms: StreamTerms) -> Replies:

@@ -14,21 +14,18 @@ The rules:
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
 
 import anyio
 from anyio.lowlevel import checkpoint
 
 from cqrsbus.errors import ProtocolError
 from cqrsbus.native import asyncio_loop, clock
+from cqrsbus.transports.frame_io import Consume, FrameIO
 from cqrsbus.transports.outbox import Outbox
-from cqrsbus.transports.port import CHUNK_BYTES, ByteStream, Watchable
+from cqrsbus.transports.port import ByteStream, Watchable
 from cqrsbus.transports.send_buffer import WRITE_SIZE
 from cqrsbus.wire.connection import Connection
 from cqrsbus.wire.frames import Frame
-
-if TYPE_CHECKING:
-    from asyncio import Future  # noqa: TID251  # only its type
 
 #: After so many received bytes the other tasks get a turn, even if more is there already.
 BYTES_PER_TURN = 1024 * 1024
@@ -47,25 +44,16 @@ class FramedStream:
         self.connection = connection
         self._stream = stream
         self._write_timeout = write_timeout
-        #: How the peer broke the protocol, right behind the frames that were received last.
-        self.failure: ProtocolError | None = None
         #: Where it runs a function at the end of its turn, no task need be woken to send, nor one to receive.
         self._loop = loop = asyncio_loop()
+        self._io = FrameIO(stream, connection, clock(), None if loop is None else loop.call_soon)
         #: What waits to be sent.
-        self.out = Outbox(self.flush_nowait, self._wake_writer, None if loop is None else loop.call_soon)
+        self.out: Outbox = self._io.out
         #: Sends what was put, with what else is put in this turn of the loop.
         self.flush_soon: Callable[[], None] = self.out.flush_soon
-        #: Bytes received since the last turn that others were given.
-        self._received = 0
-        self._wake: anyio.Event | None = None
-        self._room: anyio.Event | None = None
+        #: Sends what the system takes at once, without a switch of tasks; the writer sends the rest.
+        self.flush_nowait: Callable[[], None] = self._io.flush_nowait
         self._finished = False
-        self._broken = False
-        self._writing = False
-        #: Whether the peer has ended the stream, be it in the middle of a frame.
-        self.ended = False
-        self._time = clock()
-        self.last_sent = self.last_received = self._time()
 
     @property
     def buffered(self) -> int:
@@ -77,6 +65,26 @@ class FramedStream:
         """The other end, for messages."""
         return self._stream.peer
 
+    @property
+    def failure(self) -> ProtocolError | None:
+        """How the peer broke the protocol, right behind the frames that were received last."""
+        return self._io.failure
+
+    @property
+    def ended(self) -> bool:
+        """Whether the peer has ended the stream, be it in the middle of a frame."""
+        return self._io.ended
+
+    @property
+    def last_sent(self) -> float:
+        """When something was last sent, on anyio's clock."""
+        return self._io.last_sent
+
+    @property
+    def last_received(self) -> float:
+        """When something was last received, on anyio's clock."""
+        return self._io.last_received
+
     def put(self, frame: Frame) -> None:
         """Buffer a frame; call :meth:`flush_soon` or :meth:`flush_nowait` when done putting."""
         self.out.put(frame)
@@ -85,31 +93,14 @@ class FramedStream:
         """Buffer bytes that are no frame: the preamble, or an answer in another protocol."""
         self.out.put_bytes(data)
 
-    def _wake_writer(self) -> None:
-        if self._wake is not None:
-            self._wake.set()
-            self._wake = None
-
-    def flush_nowait(self) -> None:
-        """Send what the system takes at once, without a switch of tasks; the writer sends the rest."""
-        if self._writing or self._broken:
-            return
-        self.out.end_batch()
-        try:
-            while self.out.chunks and self._send_some():
-                pass
-        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
-            self._break()
-        if self.out.chunks:
-            self._wake_writer()
-
     async def wait_room(self, limit: int) -> None:
         """Wait until fewer than ``limit`` bytes are buffered, or the connection is over."""
+        io = self._io
         while self.buffered >= limit and not self.out.closed:
             self.flush_soon()
-            if self._room is None:
-                self._room = anyio.Event()
-            await self._room.wait()
+            if io.room is None:
+                io.room = anyio.Event()
+            await io.room.wait()
 
     async def write(self) -> None:
         """Send what is put, until :meth:`finish` is called and everything is sent.
@@ -119,9 +110,10 @@ class FramedStream:
             anyio.ClosedResourceError: The stream was closed on our side in the middle of a write.
             TimeoutError: The peer takes nothing any more.
         """
+        io = self._io
         try:
             while True:
-                if self._broken:
+                if io.broken:
                     raise anyio.BrokenResourceError
                 self.out.end_batch()
                 if self.out.chunks:
@@ -129,10 +121,10 @@ class FramedStream:
                 elif self._finished:
                     return
                 else:
-                    self._wake = anyio.Event()
-                    await self._wake.wait()
+                    io.wake = anyio.Event()
+                    await io.wake.wait()
         finally:
-            self._break()
+            io.give_up()
 
     async def receive(self) -> list[Frame] | None:
         """Wait for frames; None is the end of the stream.
@@ -142,23 +134,19 @@ class FramedStream:
             anyio.BrokenResourceError: The peer is gone.
             anyio.ClosedResourceError: The stream was closed on our side.
         """
-        while self.failure is None:
-            if self._received >= BYTES_PER_TURN:
-                self._received = 0
+        io = self._io
+        while io.failure is None:
+            if io.received >= BYTES_PER_TURN:
+                io.received = 0
                 await checkpoint()
-            data = await self._stream.receive(max(CHUNK_BYTES, self.connection.wanted))
-            self.last_received = self._time()
-            if not data:
-                self.ended = True
-                self.connection.receive_eof()
+            frames = io.take(await self._stream.receive(io.wanted))
+            if io.ended:
                 return None
-            self._received += len(data)
-            self.connection.receive_data(data)
-            if frames := self._frames():
+            if frames:
                 return frames
-        raise self.failure
+        raise io.failure
 
-    async def listen(self, consume: Callable[[list[Frame]], bool]) -> None:
+    async def listen(self, consume: Consume) -> None:
         """Give frames to a function as they come, until it returns False or the stream ends.
 
         Where the event loop watches the stream, the function is called in its own turn, and no task is woken. So it
@@ -173,8 +161,8 @@ class FramedStream:
         if self._loop is None or self.failure is not None or not isinstance(self._stream, Watchable):
             await self._listen_as_task(consume)
             return
-        ended: Future[None] = self._loop.create_future()
-        if not self._stream.watch(partial(self._read_now, consume, ended)):
+        ended = self._loop.create_future()
+        if not self._stream.watch(partial(self._io.read_now, consume, ended)):
             await self._listen_as_task(consume)
             return
         try:
@@ -184,48 +172,15 @@ class FramedStream:
             if ended.done() and not ended.cancelled():
                 ended.exception()
 
-    async def _listen_as_task(self, consume: Callable[[list[Frame]], bool]) -> None:
+    async def _listen_as_task(self, consume: Consume) -> None:
         while (frames := await self.receive()) is not None:
             if not consume(frames):
                 return
 
-    def _read_now(self, consume: Callable[[list[Frame]], bool], ended: "Future[None]") -> None:
-        """Receive what is there and pass it on; whether and how it is the end is said to the task that listens."""
-        if ended.done():
-            return
-        try:
-            going_on = self._receive_now(consume)
-        except BaseException as error:
-            # The function may have cancelled the task that listens, and with it what that awaits.
-            if ended.done():
-                raise
-            ended.set_exception(error)
-        else:
-            if not going_on and not ended.done():
-                ended.set_result(None)
-
-    def _receive_now(self, consume: Callable[[list[Frame]], bool]) -> bool:
-        try:
-            data = self._stream.receive_nowait(max(CHUNK_BYTES, self.connection.wanted))
-        except anyio.WouldBlock:
-            return True
-        self.last_received = self._time()
-        if not data:
-            self.ended = True
-            self.connection.receive_eof()
-            return False
-        self.connection.receive_data(data)
-        frames = self._frames()
-        if frames and not consume(frames):
-            return False
-        if self.failure is not None:
-            raise self.failure
-        return True
-
     def finish(self) -> None:
         """Take nothing more; the writer ends when it has sent what is buffered."""
         self._finished = self.out.closed = True
-        self._wake_writer()
+        self._io.wake_writer()
 
     async def linger(self) -> None:
         """Close our sending side and read the peer's away until it closes too; the caller bounds the time."""
@@ -239,53 +194,19 @@ class FramedStream:
     def close(self) -> None:
         """Close the stream at once."""
         self._finished = True
-        self._break()
+        self._io.give_up()
         self._stream.close()
 
-    def _frames(self) -> list[Frame]:
-        frames: list[Frame] = []
-        try:
-            self.connection.read_frames(frames)
-        except ProtocolError as error:
-            self.failure = error
-        return frames
-
     async def _write_some(self) -> None:
-        if self._send_some():
+        io = self._io
+        if io.send_some():
             await checkpoint()
             return
         data = self.out.cut(WRITE_SIZE)
-        self._writing = True
+        io.writing = True
         try:
             with anyio.fail_after(self._write_timeout):
                 await self._stream.send(data)
         finally:
-            self._writing = False
-        self._sent(len(data))
-
-    def _send_some(self) -> bool:
-        """Send what the system takes at once of the next write; returns whether it took all of that."""
-        buffers = self.out.take()
-        size = sum(map(len, buffers))
-        sent = self._stream.send_nowait(buffers[0]) if len(buffers) == 1 else self._stream.send_many_nowait(buffers)
-        self._sent(sent)
-        if sent == size:
-            return True
-        self.out.put_back(buffers, size - sent)
-        return False
-
-    def _sent(self, size: int) -> None:
-        self.out.sent(size)
-        self.last_sent = self._time()
-        self._wake_waiting()
-
-    def _break(self) -> None:
-        self._broken = self.out.closed = True
-        self.out.clear()
-        self._wake_writer()
-        self._wake_waiting()
-
-    def _wake_waiting(self) -> None:
-        if self._room is not None:
-            self._room.set()
-            self._room = None
+            io.writing = False
+        io.sent(len(data))

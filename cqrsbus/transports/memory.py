@@ -9,6 +9,7 @@ The rules:
 """
 
 from collections import deque
+from collections.abc import Sequence
 
 import anyio
 from anyio.lowlevel import RunVar, checkpoint
@@ -61,23 +62,53 @@ def _required_name(address: Address) -> str:
     return address.name
 
 
+class MemoryEnd:
+    """One end of a connection inside this process; see `cqrsbus.transports.nowait_stream.End`.
+
+    Args:
+        incoming: What it takes from.
+        outgoing: What it puts to.
+    """
+
+    __slots__ = ("_incoming", "_outgoing")
+
+    #: To look costs nothing.
+    emptied = False
+
+    def __init__(self, incoming: MemoryPipe, outgoing: MemoryPipe) -> None:
+        self._incoming = incoming
+        self._outgoing = outgoing
+
+    def take(self, max_bytes: int) -> bytes | None:
+        """See :meth:`End.take`."""
+        return self._incoming.take(max_bytes)
+
+    def put(self, data: Sendable) -> int:
+        """See :meth:`End.put`."""
+        if self._outgoing.reader_gone:
+            raise anyio.BrokenResourceError
+        return self._outgoing.put(data)
+
+    def put_many(self, buffers: Sequence[Sendable]) -> int:
+        """See :meth:`End.put_many`."""
+        taken = 0
+        for data in buffers:
+            put = self.put(data)
+            taken += put
+            if put < len(data):
+                break
+        return taken
+
+
 class MemoryStream(WaitingStream):
-    """One end of a connection inside this process."""
+    """A connection inside this process, seen from one end."""
 
     __slots__ = ("_incoming", "_outgoing")
 
     def __init__(self, incoming: MemoryPipe, outgoing: MemoryPipe, peer: str) -> None:
-        super().__init__(peer)
+        super().__init__(peer, MemoryEnd(incoming, outgoing))
         self._incoming = incoming
         self._outgoing = outgoing
-
-    def _take(self, max_bytes: int) -> bytes | None:
-        return self._incoming.take(max_bytes)
-
-    def _put(self, data: Sendable) -> int:
-        if self._outgoing.reader_gone:
-            raise anyio.BrokenResourceError
-        return self._outgoing.put(data)
 
     async def _takeable(self) -> None:
         await self._incoming.changed()

@@ -21,13 +21,14 @@ the broker's work is by the batch; nothing in it is done for each event.
 """
 
 from collections.abc import Iterator
-from struct import pack, unpack_from
+from functools import lru_cache
+from struct import Struct
 from typing import Final
 
 from cqrsbus.errors import ProtocolError
-from cqrsbus.wire.envelope import decode_envelope, encode_envelope
+from cqrsbus.wire.envelope import decode_envelope, encode_envelope, id_in
 from cqrsbus.wire.frames import HEAD_SIZE, Flag, Frame, Kind
-from cqrsbus.wire.origin import NUMBERS, Origin, number_of, numbered
+from cqrsbus.wire.origin import NUMBERS, Origin, number_in, numbered
 
 MAX_BATCH_HEADER: Final = 1024
 MAX_EVENTS: Final = 256
@@ -69,7 +70,7 @@ class BatchWriter:
         topic, header = self.topic.encode(), self.origin.header(self._first)
         if count == 1:
             return Frame.of(_PUBLISH, topic=topic, header=header, body=bodies[0])
-        lengths = pack(f"!{count}I", *map(len, bodies))
+        lengths = _lengths_of(count).pack(*map(len, bodies))
         tail = b"".join((topic, header, lengths, *bodies))
         return Frame(_PUBLISH, Flag.BATCH, count, tail=tail, topic_size=len(topic), header_size=len(header))
 
@@ -89,7 +90,7 @@ def check_batch(frame: Frame, max_header: int = MAX_BATCH_HEADER) -> None:
         raise ProtocolError(f"a batch's header of {frame.header_size} bytes is over the limit of {max_header}")
     if not 0 < count <= MAX_EVENTS:
         raise ProtocolError(f"a batch of {count} events, and not of 1 to {MAX_EVENTS}")
-    if number_of(decode_envelope(frame.header)) + count > NUMBERS:
+    if number_in(id_in(frame.header)) + count > NUMBERS:
         raise ProtocolError("the ids of a batch are counted beyond what their digits can say")
     start = _bodies_at(frame)
     if start > len(frame.tail) or start + sum(_lengths(frame)) != len(frame.tail):
@@ -177,7 +178,13 @@ def frames_size(frame: Frame) -> int:
 
 
 def _lengths(frame: Frame) -> tuple[int, ...]:
-    return unpack_from(f"!{frame.detail}I", frame.tail, frame.topic_size + frame.header_size)
+    lengths: tuple[int, ...] = _lengths_of(frame.detail).unpack_from(frame.tail, frame.topic_size + frame.header_size)
+    return lengths
+
+
+@lru_cache(maxsize=MAX_EVENTS)
+def _lengths_of(count: int) -> Struct:
+    return Struct(f"!{count}I")
 
 
 def _bodies_at(frame: Frame) -> int:

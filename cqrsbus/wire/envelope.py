@@ -91,6 +91,11 @@ def check_envelope(data: bytes) -> None:
         decode_envelope(data)
 
 
+def id_in(data: bytes) -> str:
+    """Check an envelope that is only passed on, and return the message's id; see :func:`decode_envelope`."""
+    return str(data[SHORT_HEAD:], "ascii") if is_short(data) else decode_envelope(data).message_id
+
+
 def is_short(data: bytes) -> bool:
     """Whether an envelope is well formed and says no more than a message's id."""
     return SHORT_HEADERS.get(data[:SHORT_HEAD]) == len(data) and data[SHORT_HEAD:].isascii()

@@ -49,13 +49,13 @@ class Origin:
         return self.envelope._replace(message_id=f"{self.envelope.message_id}{number:012x}")
 
 
-def number_of(envelope: Envelope) -> int:
+def number_in(message_id: str) -> int:
     """The number with which a message's id ends.
 
     Raises:
         ProtocolError: BAD_FRAME, it ends with none.
     """
-    digits = envelope.message_id[-DIGITS:]
+    digits = message_id[-DIGITS:]
     if len(digits) < DIGITS or not _HEX.issuperset(digits):
         raise ProtocolError(f"the id of a message in a batch does not end with {DIGITS} hexadecimal digits")
     return int(digits, 16)
@@ -65,4 +65,5 @@ def numbered(envelope: Envelope, further: int) -> Envelope:
     """The envelope of a message so many after one whose id ends with a number."""
     if not further:
         return envelope
-    return envelope._replace(message_id=f"{envelope.message_id[:-DIGITS]}{number_of(envelope) + further:012x}")
+    message_id = envelope.message_id
+    return envelope._replace(message_id=f"{message_id[:-DIGITS]}{number_in(message_id) + further:012x}")

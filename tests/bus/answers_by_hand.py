@@ -6,7 +6,8 @@ from anyio.lowlevel import checkpoint
 
 from cqrsbus.bus.codec import MSGPACK
 from cqrsbus.errors import BusError
-from cqrsbus.links.port import Answer, Instance, Reply
+from cqrsbus.links.answer import Answer
+from cqrsbus.links.port import Instance, Reply
 
 
 class FakeReplies:

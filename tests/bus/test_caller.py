@@ -14,8 +14,9 @@ from cqrsbus.bus.composer import Composer
 from cqrsbus.bus.context import Context, current_context
 from cqrsbus.bus.handler import EVENT_PREFETCH, LEAST_PREFETCH
 from cqrsbus.errors import InvalidMessageError, InvalidTopicError
+from cqrsbus.links.answer import Answer
 from cqrsbus.links.outgoing import Outgoing
-from cqrsbus.links.port import Answer, Sink, SubscriptionSpec
+from cqrsbus.links.port import Sink, SubscriptionSpec
 from cqrsbus.messages import Command, Event, Query
 
 pytestmark = pytest.mark.anyio

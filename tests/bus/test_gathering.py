@@ -11,7 +11,7 @@ from cqrsbus.errors import (
     QuorumError,
     RemoteError,
 )
-from cqrsbus.links.port import Answer
+from cqrsbus.links.answer import Answer
 from tests.bus.answers_by_hand import FakeReplies, read_int
 
 pytestmark = pytest.mark.anyio

@@ -4,7 +4,7 @@ import pytest
 
 from cqrsbus.bus.stream import Stream
 from cqrsbus.errors import InvalidMessageError, RemoteError
-from cqrsbus.links.port import Answer
+from cqrsbus.links.answer import Answer
 from tests.bus.answers_by_hand import FakeReplies, read_int
 
 pytestmark = pytest.mark.anyio

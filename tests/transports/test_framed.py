@@ -178,7 +178,7 @@ class TestEvents:
         with anyio.fail_after(5):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(framed.write)
-                await eventually(lambda: framed._wake is not None)
+                await eventually(lambda: framed._io.wake is not None)
                 framed.out.publish(*event(1))
                 framed.out.publish(*event(2))
                 framed.flush_soon()
@@ -268,7 +268,7 @@ class TestFlushNowait:
         with anyio.fail_after(5):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(framed.write)
-                await eventually(lambda: framed._wake is not None)
+                await eventually(lambda: framed._io.wake is not None)
                 for frame in frames:
                     framed.put(frame)
                 framed.flush_nowait()
@@ -303,7 +303,7 @@ class TestFlushNowait:
             with pytest.RaisesGroup(anyio.BrokenResourceError):
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(framed.write)
-                    await eventually(lambda: framed._wake is not None)
+                    await eventually(lambda: framed._io.wake is not None)
                     stream.broken = True
                     framed.put(ping(1))
                     framed.flush_nowait()
@@ -319,7 +319,7 @@ class TestWrite:
         with anyio.fail_after(5):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(framed.write)
-                await eventually(lambda: framed._wake is not None)
+                await eventually(lambda: framed._io.wake is not None)
                 for number in range(3):
                     framed.put(ping(number))
                     framed.flush_soon()
@@ -431,7 +431,7 @@ class TestWaitRoom:
                 tasks.start_soon(write)
                 await stream.waiting.wait()
                 tasks.start_soon(framed.wait_room, 1)
-                await eventually(lambda: framed._room is not None)
+                await eventually(lambda: framed._io.room is not None)
                 if end == "cancel the writer":
                     writing.cancel()
                 else:
@@ -454,7 +454,7 @@ class TestTheEndOfATurn:
         async with anyio.create_task_group() as tasks:
             if asyncio_loop() is None:
                 tasks.start_soon(framed.write)
-                await eventually(lambda: framed._wake is not None)
+                await eventually(lambda: framed._io.wake is not None)
             yield framed
             tasks.cancel_scope.cancel()
 
@@ -521,7 +521,7 @@ async def test_closing_ends_a_writer_that_has_nothing_to_do() -> None:
     with anyio.fail_after(5), pytest.RaisesGroup(anyio.BrokenResourceError):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(framed.write)
-            await eventually(lambda: framed._wake is not None)
+            await eventually(lambda: framed._io.wake is not None)
             framed.close()
 
 
@@ -564,7 +564,7 @@ async def test_while_a_large_frame_comes_much_is_asked_for_at_once() -> None:
             found += frames
     assert found == [Frame(Kind.WELCOME), delivery, ping(2)]
     # The beginning, the rest in four, and the end of the stream.
-    assert stream.asked == [CHUNK_BYTES, *[LONGEST_READ] * 4, CHUNK_BYTES]
+    assert stream.asked == [CHUNK_BYTES, *[LONGEST_READ] * 5]
 
 
 async def test_other_tasks_run_while_large_frames_come_without_waiting() -> None:
@@ -637,7 +637,7 @@ async def test_the_last_words_arrive_though_the_peer_goes_on_talking(pair: Pair)
 async def test_the_times_of_the_last_traffic_are_kept(pair: Pair) -> None:
     here, there = pair
     framed = FramedStream(here, _client(), write_timeout=10)
-    framed.last_sent = framed.last_received = 0.0
+    framed._io.last_sent = framed._io.last_received = 0.0
     framed.put(ping(1))
     assert framed.last_sent == 0.0
     framed.flush_nowait()
