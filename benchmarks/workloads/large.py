@@ -1,8 +1,11 @@
-"""What a byte costs the broker in messages of several sizes, against a relay that copies each once."""
+"""What a byte costs the broker in messages of several sizes, against a relay that copies each once.
 
-import socket
+The relay stands between the publisher and the broker. So both carry the same bytes, in the same portions and at the same
+time, and rest as long between them.
+"""
+
 import sys
-from threading import Thread
+from collections.abc import Sequence
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -15,67 +18,63 @@ from cqrsbus import Bus
 
 SIZES = {"1 KiB": 1024, "64 KiB": 64 * 1024, "1 MiB": 1024 * 1024}
 RELAY = "relay of bytes"
-_BROKER_MIB = {"1 KiB": 24, "64 KiB": 192, "1 MiB": 192}
-_RELAY_MIB = {"1 KiB": 192, "64 KiB": 512, "1 MiB": 512}
+_MIB = {"1 KiB": 48, "64 KiB": 192, "1 MiB": 192}
 
 
 def measure(sizes: Sizes, record: Record) -> None:
-    """Carry as many bytes as it takes, in messages of each size; the relay and the broker in turn, more than once."""
-    for name, size in [*SIZES.items()] * max(1, sizes.rounds // 2):
-        relayed, carried = (int(max(8, mib[name] * sizes.factor) * 2**20) for mib in (_RELAY_MIB, _BROKER_MIB))
+    """Carry as many bytes as it takes, in messages of each size, more than once."""
+    for name in [*SIZES] * sizes.rounds:
+        relay, broker = _per_byte(SIZES[name], int(max(8, _MIB[name] * sizes.factor) * 2**20))
         figure = f"ns per byte, {name}"
-        record.add(RELAY, **{figure: _through_relay(size, relayed)})
-        record.add(OURS, **{figure: _through_broker(size, carried)})
+        record.add(RELAY, **{figure: relay * 1e9})
+        record.add(OURS, **{figure: broker * 1e9})
 
 
-def _through_broker(size: int, whole: int) -> float:
-    with system(OURS, "--max-frame", str(4 * 2**20)).server() as running:
-        anyio.run(_carry, running.url, size, 4, backend_options={"use_uvloop": True})
-        before = cpu_seconds(running.pid)
-        anyio.run(_carry, running.url, size, whole // size, backend_options={"use_uvloop": True})
-        return (cpu_seconds(running.pid) - before) / whole * 1e9
+def _per_byte(size: int, whole: int) -> tuple[float, float]:
+    """The CPU seconds that a byte cost the relay, and the broker."""
+    with system(OURS, "--max-frame", str(4 * 2**20)).server() as broker:
+        command = (sys.executable, "-m", "benchmarks.systems.bytes_relay", broker.url.rsplit(":", 1)[1])
+        with server(command, until="ready") as (relay, line):
+            carrying = _Carrying(broker.url, f"tcp://127.0.0.1:{line.split()[-1]}", (relay.pid, broker.pid))
+            cost = anyio.run(carrying.measure, size, whole // size, backend_options={"use_uvloop": True})
+    return cost[0] / whole, cost[1] / whole
 
 
-async def _carry(url: str, size: int, count: int) -> None:
-    body, received, done = bytes(size), 0, anyio.Event()
-    listener = Bus("listener", url)
+class _Carrying:
+    """A publisher and a listener.
 
-    @listener.event_handler("bench.bytes")
-    async def take(message: bytes) -> None:
-        nonlocal received
-        received += 1
-        if received == count:
-            done.set()
+    Args:
+        url: Where the listener finds the broker.
+        relayed: Where the publisher does.
+        pids: The processes whose cost is of interest.
+    """
 
-    async with listener, Bus("publisher", url) as publisher:
+    def __init__(self, url: str, relayed: str, pids: Sequence[int]) -> None:
+        self._listener = Bus("listener", url)
+        self._publisher = Bus("publisher", relayed)
+        self._pids = pids
+        self._expected = 0
+        self._done = anyio.Event()
+
+    async def measure(self, size: int, count: int) -> list[float]:
+        """Publish so many messages of this size; returns what that cost each process, in CPU seconds."""
+        self._listener.event_handler("bench.bytes")(self._take)
+        async with self._listener, self._publisher:
+            await self._carry(bytes(size), 4)
+            before = [cpu_seconds(pid) for pid in self._pids]
+            await self._carry(bytes(size), count)
+            return [cpu_seconds(pid) - began for pid, began in zip(self._pids, before, strict=True)]
+
+    async def _carry(self, body: bytes, count: int) -> None:
+        self._expected, self._done = count, anyio.Event()
         for number in range(count):
-            await publisher.publish("bench.bytes", body, timeout=None)
+            await self._publisher.publish("bench.bytes", body, timeout=None)
             if number % 64 == 0:
                 await checkpoint()
         with anyio.fail_after(60):
-            await done.wait()
+            await self._done.wait()
 
-
-def _through_relay(size: int, whole: int) -> float:
-    command = (sys.executable, "-m", "benchmarks.systems.bytes_relay")
-    with server(command, until="ready") as (process, line):
-        address = ("127.0.0.1", int(line.split()[-1]))
-        with socket.create_connection(address) as drain, socket.create_connection(address) as source:
-            before = cpu_seconds(process.pid)
-            feeding = Thread(target=_feed, args=(source, bytes(size), whole // size))
-            feeding.start()
-            _read(drain, whole // size * size)
-            feeding.join()
-            return (cpu_seconds(process.pid) - before) / whole * 1e9
-
-
-def _feed(source: socket.socket, body: bytes, count: int) -> None:
-    for _ in range(count):
-        source.sendall(body)
-
-
-def _read(drain: socket.socket, expected: int) -> None:
-    drain.settimeout(60)
-    buffer = bytearray(1024 * 1024)
-    while expected > 0:
-        expected -= drain.recv_into(buffer)
+    async def _take(self, message: bytes) -> None:
+        self._expected -= 1
+        if self._expected == 0:
+            self._done.set()

@@ -16,7 +16,7 @@ from cqrsbus.wire.origin import Origin
 FRAMES_AT_ONCE: Final = 16
 #: So many turns of the loop may bring more before what is buffered is sent, unless it is this much.
 TURNS_PUT_OFF: Final = 4
-ENOUGH_BUFFERED: Final = WRITE_SIZE // 2
+ENOUGH_BUFFERED: Final = 2 * WRITE_SIZE
 
 
 class Outbox(SendBuffer):

@@ -147,10 +147,14 @@ class FrameReader:
         return frame
 
     def _join(self) -> None:
-        rest = self._buffer[self._offset :]
-        self._buffer = b"".join((rest, *self._portions))
+        portions, first = self._portions, self._portions[0]
+        if self._offset == len(self._buffer) and len(portions) == 1 and isinstance(first, bytes):
+            # Nothing to join it with: not to be copied.
+            self._buffer = first
+        else:
+            self._buffer = b"".join((self._buffer[self._offset :], *portions))
         self._offset = 0
-        self._portions.clear()
+        portions.clear()
 
     def _keep_rest(self, size: int) -> None:
         if len(self._buffer) > max(LARGE_PORTION, 2 * size) or not size:
