@@ -13,7 +13,7 @@ from cqrsbus.wire.frames import Frame
 from cqrsbus.wire.origin import Origin
 
 #: So many frames are worth a write of their own.
-FRAMES_AT_ONCE: Final = 16
+FRAMES_AT_ONCE: Final = 64
 #: So many turns of the loop may bring more before what is buffered is sent, unless it is this much.
 TURNS_PUT_OFF: Final = 4
 ENOUGH_BUFFERED: Final = 2 * WRITE_SIZE
