@@ -1,7 +1,7 @@
 """The least that carrying bytes costs: receive into one buffer, send from it.
 
-As a program it takes the port of a server, prints the port it listens on, and takes one client: what that says it passes
-on to the server, and back. It knows nothing of messages.
+As a program it takes the port of a server, prints the port it listens on, and takes one client: what that says it
+passes on to the server, and back. It knows nothing of messages.
 """
 
 import socket

@@ -1,7 +1,7 @@
 """What a byte costs the broker in messages of several sizes, against a relay that copies each once.
 
-The relay stands between the publisher and the broker. So both carry the same bytes, in the same portions and at the same
-time, and rest as long between them.
+The relay stands between the publisher and the broker. So both carry the same bytes, in the same portions and at the
+same time, and rest as long between them.
 """
 
 import sys

@@ -142,8 +142,17 @@ class Placing:
         into = type_of_answer(query, returns)
         outgoing = self._composer.compose(topic, query, headers, message_id)
         expected = errors_of_call("ask", query, raises)
+        timeout = tightest(timeout, self._scope_deadline())
         try:
-            answer = await link.ask(outgoing, timeout=tightest(timeout, self._scope_deadline()))
+            asked = link.ask_nowait(outgoing, timeout)
+            if asked is None:
+                answer = await link.ask(outgoing, timeout=timeout)
+            else:
+                try:
+                    await asked.end()
+                    answer = asked.said()
+                finally:
+                    asked.leave()
         except DeadlineExceededError:
             await scope_first()
             raise

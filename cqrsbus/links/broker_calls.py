@@ -26,7 +26,7 @@ from cqrsbus.links.port import Described, StreamTerms
 from cqrsbus.links.publisher import Publisher
 from cqrsbus.links.replies import BrokerReplies
 from cqrsbus.links.replies_call import RepliesCall
-from cqrsbus.links.requests import GRACE, check_size, put_request, request_frame, request_now, set_ttl
+from cqrsbus.links.requests import GRACE, Requests, check_size, put_request, request_frame, set_ttl
 from cqrsbus.wire.frames import Flag, Frame, Kind
 from cqrsbus.wire.header import encode_header
 
@@ -47,6 +47,9 @@ class BrokerCalls:
     def __init__(self, line: Line) -> None:
         self._line = line
         self._calls = OpenCalls()
+        self._requests = Requests(line, self._calls)
+        #: See :meth:`Link.ask_nowait`.
+        self.ask_nowait: Callable[[Outgoing, float | None], Call | None] = self._requests.ask
         self._publisher = Publisher(line)
         self._window = self._publisher.window
         #: See :meth:`Link.publish_nowait`.
@@ -117,11 +120,10 @@ class BrokerCalls:
         self, verb: Verb, kind: int, flags: int, message: Outgoing, timeout: float | None, read: Callable[[Frame], T]
     ) -> Awaitable[T]:
         """Make a call; what is returned is to be awaited at once. Where nothing is in the way it is one coroutine."""
-        channel = self._line.channel
-        call = request_now(self._calls, channel, verb, kind, flags, message, timeout)
-        if call is None or channel is None:
+        call = self._requests.make(verb, kind, flags, message, timeout)
+        if call is None:
             return self._call_when_possible(verb, request_frame(kind, flags, message), message.topic, timeout, read)
-        return self._answer(call, channel, read)
+        return self._answer(call, read)
 
     async def _call_when_possible(
         self, verb: Verb, frame: Frame, topic: str, timeout: float | None, read: Callable[[Frame], T]
@@ -129,7 +131,7 @@ class BrokerCalls:
         deadline = deadline_of(timeout)
         channel = await self._room_to_call(frame, topic, deadline)
         call = put_request(self._calls, channel, verb, frame, topic, timeout, deadline, self._calls.now())
-        return await self._answer(call, channel, read)
+        return await self._answer(call, read)
 
     async def _room_to_call(self, frame: Frame, topic: str, deadline: float) -> Channel:
         await checkpoint_if_cancelled()
@@ -146,17 +148,13 @@ class BrokerCalls:
             raise
         return channel
 
-    async def _answer(self, call: Call, channel: Channel, read: Callable[[Frame], T]) -> T:
+    async def _answer(self, call: Call, read: Callable[[Frame], T]) -> T:
         """Wait for the answer to what was put, and read it."""
         try:
             await call.end()
             return read(call.result())
-        except BaseException:
-            if not call.is_done:
-                channel.put(Frame(Kind.CANCEL, id=call.id))
-            raise
         finally:
-            self._calls.close(call)
+            call.leave()
 
     async def _wait_to_call(self, topic: str, deadline: float) -> Channel:
         while True:

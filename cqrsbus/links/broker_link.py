@@ -166,8 +166,8 @@ class BrokerLink(BrokerCalls):
         call = self._calls.open(Verb.SUBSCRIBE, subscription.spec.pattern, timeout=timeout, deadline=deadline)
         # A lost connection is no failure: the subscription is restored with all the others.
         with suppress(ConnectionLostError):
-            put_for(self._calls, subscription.request(call.id, channel), channel)
-            await self._answer(call, channel, partial(subscription.confirm, channel))
+            put_for(self._calls, call, subscription.request(call.id, channel), channel)
+            await self._answer(call, partial(subscription.confirm, channel))
 
     async def remove(self, subscription: LocalSubscription) -> None:
         """Forget a subscription, even while being cancelled: nothing may be delivered afterwards."""
@@ -180,8 +180,8 @@ class BrokerLink(BrokerCalls):
             call = self._calls.open(Verb.SUBSCRIBE, subscription.spec.pattern, timeout=None, deadline=math.inf)
             frame = Frame(Kind.UNSUBSCRIBE, channel=subscription.number, id=call.id)
             with suppress(ConnectionLostError):
-                put_for(self._calls, frame, channel)
-                await self._answer(call, channel, nothing_in)
+                put_for(self._calls, call, frame, channel)
+                await self._answer(call, nothing_in)
 
 
 class _Subscribed:

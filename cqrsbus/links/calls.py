@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from enum import Enum
 from itertools import count
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -28,11 +28,16 @@ from cqrsbus.errors import (
     DeadlineExceededError,
     DeliveryUnknownError,
 )
+from cqrsbus.links.answer import Answer, answer_in
+from cqrsbus.links.channel import Channel
 from cqrsbus.native import clock
 from cqrsbus.routing.deadlines import DeadlineHeap
 from cqrsbus.waiter import MakeWaiter, Waiter, waiters
 from cqrsbus.wire.failures import error_in
 from cqrsbus.wire.frames import Flag, Frame, Kind
+
+# A plain number: looking up a member of an enum costs more than using it.
+_CANCEL: Final = Kind.CANCEL.value
 
 
 class Verb(Enum):
@@ -97,17 +102,23 @@ class Call(OpenCall):
         verb: See :class:`OpenCall`.
         topic: See :class:`OpenCall`.
         timeout: See :class:`OpenCall`.
+        calls: Where it is open.
         make_waiter: Makes what its one task waits with.
     """
 
-    __slots__ = ("_error", "_frame", "_make_waiter", "_waiter")
+    __slots__ = ("_calls", "_error", "_frame", "_make_waiter", "_waiter", "channel")
 
-    def __init__(self, id: int, verb: Verb, topic: str, timeout: float | None, make_waiter: MakeWaiter) -> None:
+    def __init__(
+        self, id: int, verb: Verb, topic: str, timeout: float | None, calls: "OpenCalls", make_waiter: MakeWaiter
+    ) -> None:
         # As the base does it, without a call: there is one for each ask and each send.
         self.id = id
         self.verb = verb
         self.topic = topic
         self.timeout = timeout
+        #: Where its request was put, once it was.
+        self.channel: Channel | None = None
+        self._calls = calls
         self._frame: Frame | None = None
         self._error: BusError | None = None
         self._make_waiter = make_waiter
@@ -154,6 +165,16 @@ class Call(OpenCall):
             raise self._error
         assert self._frame is not None
         return self._frame
+
+    def said(self) -> Answer:
+        """The answer that it ended with; see :meth:`result`."""
+        return answer_in(self.result())
+
+    def leave(self) -> None:
+        """Its caller has what it ended with, or goes without: then the broker is told."""
+        if self.channel is not None and not self.is_done:
+            self.channel.put(Frame(_CANCEL, id=self.id))
+        self._calls.close(self)
 
 
 C = TypeVar("C", bound=OpenCall)
@@ -224,7 +245,7 @@ class OpenCalls:
         """Begin a call that has one answer; see :meth:`begin`."""
         if self._make_waiter is None:
             self._make_waiter = waiters()
-        call = Call(next(self._numbers), verb, topic, timeout, self._make_waiter)
+        call = Call(next(self._numbers), verb, topic, timeout, self, self._make_waiter)
         self._begin(call, deadline)
         return call
 

@@ -240,6 +240,22 @@ class Subscribed(Protocol):
         ...
 
 
+class Asked(Protocol):
+    """A query that was sent. It must be left."""
+
+    def end(self) -> Awaitable[None]:
+        """What one task is to await at once, and once, before it looks at the answer."""
+        ...
+
+    def said(self) -> Answer:
+        """The answer; raises what it failed with."""
+        ...
+
+    def leave(self) -> None:
+        """Whoever asked has the answer, or goes without: then nobody need give it any more."""
+        ...
+
+
 class Link(Protocol):
     """A way to a broker."""
 
@@ -268,10 +284,14 @@ class Link(Protocol):
         """
         ...
 
-    # These two say only what their callers see: to await one more coroutine would cost every call.
+    # These say only what their callers see: to await one more coroutine would cost every call.
 
     def send(self, message: Outgoing, *, timeout: float | None, wait: bool) -> Awaitable[None]:
         """Send a command; await at once until the broker confirmed it or, with ``wait``, until it was handled."""
+        ...
+
+    def ask_nowait(self, message: Outgoing, timeout: float | None, /) -> Asked | None:
+        """Ask a query if nothing has to be waited for before it is sent; else None: see :meth:`ask`."""
         ...
 
     def ask(self, message: Outgoing, *, timeout: float | None) -> Awaitable[Answer]:

@@ -6,11 +6,14 @@ from typing import Final
 from cqrsbus.errors import PayloadTooLargeError
 from cqrsbus.links.calls import Call, OpenCalls, Verb
 from cqrsbus.links.channel import Channel, Terms
+from cqrsbus.links.line import Line
 from cqrsbus.links.outgoing import Outgoing
-from cqrsbus.wire.frames import MAX_U16, MAX_U32, Frame
+from cqrsbus.wire.frames import MAX_U16, MAX_U32, Flag, Frame, Kind
 
 #: A broker says in time what was not done in time, and why; that word may take this many seconds to arrive.
 GRACE: Final = 0.5
+# A plain number: looking up a member of an enum costs more than using it.
+_ASK: Final = Kind.ASK.value
 
 
 def request_frame(kind: int, flags: int, message: Outgoing) -> Frame:
@@ -67,35 +70,45 @@ def set_ttl(frame: Frame, deadline: float, now: float) -> None:
         frame.ttl = MAX_U32 if milliseconds > MAX_U32 else 1 if milliseconds < 1 else milliseconds
 
 
-def request_now(
-    calls: OpenCalls,
-    channel: Channel | None,
-    verb: Verb,
-    kind: int,
-    flags: int,
-    message: Outgoing,
-    timeout: float | None,
-) -> Call | None:
-    """Make a call if nothing is in its way; else None: it has to wait for something first.
+class Requests:
+    """The requests over one link, as far as nothing has to be waited for.
 
     Args:
-        calls: Where it is to be open.
-        channel: The connection, if there is one.
-        verb: What it does.
-        kind: See :func:`request_frame`.
-        flags: See :func:`request_frame`.
-        message: See :func:`request_frame`.
-        timeout: Seconds it has; None for no limit.
-
-    Raises:
-        PayloadTooLargeError: It does not fit into a frame that the broker takes.
+        line: Whether it is connected.
+        calls: Where they are to be open.
     """
-    now = calls.now()
-    deadline = math.inf if timeout is None else now + timeout
-    # Who is cancelled already has no time left.
-    if channel is None or deadline <= now or calls.is_full or not channel.has_room:
-        return None
-    return put_request(calls, channel, verb, request_frame(kind, flags, message), message.topic, timeout, deadline, now)
+
+    __slots__ = ("_calls", "_line")
+
+    def __init__(self, line: Line, calls: OpenCalls) -> None:
+        self._line = line
+        self._calls = calls
+
+    def ask(self, message: Outgoing, timeout: float | None) -> Call | None:
+        """See :meth:`Link.ask_nowait`."""
+        return self.make(Verb.ASK, _ASK, Flag.NONE, message, timeout)
+
+    def make(self, verb: Verb, kind: int, flags: int, message: Outgoing, timeout: float | None) -> Call | None:
+        """Make a call if nothing is in its way; else None: it has to wait for something first.
+
+        Args:
+            verb: What it does.
+            kind: See :func:`request_frame`.
+            flags: See :func:`request_frame`.
+            message: See :func:`request_frame`.
+            timeout: Seconds it has; None for no limit.
+
+        Raises:
+            PayloadTooLargeError: It does not fit into a frame that the broker takes.
+        """
+        calls, channel = self._calls, self._line.channel
+        now = calls.now()
+        deadline = math.inf if timeout is None else now + timeout
+        # Who is cancelled already has no time left.
+        if channel is None or deadline <= now or calls.is_full or not channel.has_room:
+            return None
+        frame = request_frame(kind, flags, message)
+        return put_request(calls, channel, verb, frame, message.topic, timeout, deadline, now)
 
 
 def put_request(
@@ -108,17 +121,18 @@ def put_request(
     deadline: float,
     now: float,
 ) -> Call:
-    """Make a call that nothing is in the way of; see :func:`request_now`."""
+    """Make a call that nothing is in the way of; see :meth:`Requests.make`."""
     check_size(frame.size, frame.header_size, channel.terms, topic)
     set_ttl(frame, deadline, now)
     call = calls.open(verb, topic, timeout=timeout, deadline=deadline + GRACE)
     frame.id = call.id
-    put_for(calls, frame, channel)
+    put_for(calls, call, frame, channel)
     return call
 
 
-def put_for(calls: OpenCalls, frame: Frame, channel: Channel) -> None:
+def put_for(calls: OpenCalls, call: Call, frame: Frame, channel: Channel) -> None:
     """Put the frame of a call that was opened; one that is alone does not wait for others to go with it."""
+    call.channel = channel
     if len(calls) == 1:
         channel.put_now(frame)
     else:

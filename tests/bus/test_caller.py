@@ -53,6 +53,9 @@ class FakeLink:
     async def send(self, message: Outgoing, *, timeout: float | None, wait: bool) -> None:
         self.sent, self.timeout, self.waited = message, timeout, wait
 
+    def ask_nowait(self, message: Outgoing, timeout: float | None) -> None:
+        """There is always something to wait for."""
+
     async def ask(self, message: Outgoing, *, timeout: float | None) -> Answer:
         self.sent, self.timeout = message, timeout
         return self.answer
