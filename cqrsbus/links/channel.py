@@ -85,6 +85,17 @@ class Channel(Protocol):
         """
         ...
 
+    def put_portion(self, frame: Frame, enough: int, /) -> None:
+        """Buffer a frame of several that are put one after the other; when so many wait, they are sent.
+
+        For who knows how many there will be: what is sent first is worked on while the rest is put.
+
+        Args:
+            frame: The frame.
+            enough: How many frames make a portion; a few are not sent for that.
+        """
+        ...
+
     def put_now(self, frame: Frame, /) -> None:
         """Send a frame and what is buffered now, not with all that is put until the next turn of the event loop.
 

@@ -51,6 +51,7 @@ class SocketChannel:
         self._out.max_batch = min(self._out.max_batch, most)
         #: See :class:`Channel`, where these are methods: a call in between would cost every message.
         self.put: Callable[[Frame], None] = self._out.put_soon
+        self.put_portion: Callable[[Frame, int], None] = self._out.put_portion
         self.put_now: Callable[[Frame], None] = self._out.put_now
         self.publish: Callable[[str, Origin, int, bytes], None] = self._out.publish
 

@@ -133,6 +133,10 @@ class TappedChannel:
         """See :meth:`Channel.publish`."""
         self.put(Frame.of(Kind.PUBLISH, topic=topic.encode(), header=origin.header(number), body=body))
 
+    def put_portion(self, frame: Frame, enough: int) -> None:
+        """See :meth:`Channel.put_portion`."""
+        self.put(frame)
+
     def put_now(self, frame: Frame) -> None:
         """See :meth:`Channel.put_now`."""
         self.put(frame)

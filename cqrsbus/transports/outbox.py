@@ -12,8 +12,9 @@ from cqrsbus.transports.send_buffer import WRITE_SIZE, SendBuffer
 from cqrsbus.wire.frames import Frame
 from cqrsbus.wire.origin import Origin
 
-#: So many frames are worth a write of their own.
+#: So many frames are worth a write of their own; fewer than the least are not.
 FRAMES_AT_ONCE: Final = 64
+LEAST_AT_ONCE: Final = 16
 #: So many turns of the loop may bring more before what is buffered is sent, unless it is this much.
 TURNS_PUT_OFF: Final = 4
 ENOUGH_BUFFERED: Final = 2 * WRITE_SIZE
@@ -50,6 +51,14 @@ class Outbox(SendBuffer):
         """Add a frame, to be sent soon."""
         self.put(frame)
         self.flush_soon()
+
+    def put_portion(self, frame: Frame, enough: int) -> None:
+        """Add a frame, to be sent soon, and at once if so many wait; see :data:`LEAST_AT_ONCE`."""
+        self.put(frame)
+        if LEAST_AT_ONCE <= len(self.chunks) >= enough:
+            self.flush_nowait()
+        else:
+            self.flush_soon()
 
     def put_now(self, frame: Frame) -> None:
         """Add a frame, and send it at once; nobody is woken for what is sent already."""
