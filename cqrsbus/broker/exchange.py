@@ -132,7 +132,7 @@ class Exchange:
                 member.flush()
             else:
                 member.flush_soon()
-        deadline = self.router.next_deadline
+        deadline = self.router.no_deadline_before
         # To ask here costs less than a call that is not compiled.
         if deadline is not None and deadline < self.alarm.due:
             self.alarm.bring_forward(deadline)

@@ -46,6 +46,11 @@ class DeadlineHeap(Generic[T]):
         self._drop_stale()
         return self._heap[0][0] if self._heap else None
 
+    @property
+    def none_before(self) -> float | None:
+        """A time before which no deadline passes, and that is soon told; None if none ever will."""
+        return self._heap[0][0] if self._heap else None
+
     def pop_expired(self, now: float) -> Iterator[T]:
         """Remove and yield the keys whose deadline is not after ``now``, earliest first."""
         while True:

@@ -76,6 +76,11 @@ class Router:
         return self._deadlines.earliest
 
     @property
+    def no_deadline_before(self) -> float | None:
+        """A time before which nothing is due; to find out when something is would cost each message."""
+        return self._deadlines.none_before
+
+    @property
     def open_requests(self) -> int:
         """Callers who wait for an answer."""
         return sum(len(peer.requests) for peer in self._peers.values())

@@ -16,6 +16,8 @@ class DeadlineMachine(RuleBasedStateMachine):
         super().__init__()
         self.heap: DeadlineHeap[str] = DeadlineHeap()
         self.model: dict[str, float] = {}
+        #: To look for the earliest drops what was discarded: now and then nobody does.
+        self.looks = True
 
     @rule(key=KEYS, deadline=TIMES)
     def set(self, key: str, deadline: float) -> None:
@@ -33,11 +35,18 @@ class DeadlineMachine(RuleBasedStateMachine):
         popped = list(self.heap.pop_expired(now))
         assert [self.model.pop(key) for key in popped] == expected
 
+    @rule(looks=st.booleans())
+    def look(self, *, looks: bool) -> None:
+        self.looks = looks
+
     @invariant()
     def they_agree(self) -> None:
         assert len(self.heap) == len(self.model)
         assert all(key in self.heap for key in self.model)
-        assert self.heap.earliest == min(self.model.values(), default=None)
+        earliest, bound = min(self.model.values(), default=None), self.heap.none_before
+        assert earliest is None or (bound is not None and bound <= earliest)
+        if self.looks:
+            assert self.heap.earliest == earliest
 
 
 TestDeadlines = DeadlineMachine.TestCase
