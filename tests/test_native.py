@@ -1,10 +1,12 @@
 """Which loop runs is asked of anyio, on every backend."""
 
+import math
+
 import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from cqrsbus.native import asyncio_loop
+from cqrsbus.native import asyncio_loop, scope_deadline
 
 
 @pytest.mark.anyio
@@ -18,9 +20,28 @@ async def test_it_is_the_loop_that_runs_the_task(anyio_backend: tuple[str, dict[
         assert loop is asyncio.get_running_loop()
 
 
+@pytest.mark.anyio
+async def test_the_deadline_is_that_of_the_scopes_around() -> None:
+    deadline = scope_deadline()
+    await checkpoint()
+    assert deadline() == math.inf
+    with anyio.fail_after(1000) as outer:
+        await checkpoint()
+        assert deadline() == anyio.current_effective_deadline() == outer.deadline
+        with anyio.move_on_after(2000):
+            await checkpoint()
+            assert deadline() == outer.deadline
+            outer.cancel()
+            assert deadline() == -math.inf
+        with anyio.CancelScope(shield=True):
+            await checkpoint()
+            assert deadline() == math.inf
+
+
 def test_without_a_loop_there_is_none_to_return() -> None:
-    with pytest.raises(anyio.NoEventLoopError):
-        asyncio_loop()
+    for find in (asyncio_loop, scope_deadline):
+        with pytest.raises(anyio.NoEventLoopError):
+            find()
 
 
 def test_trio_as_the_guest_of_an_asyncio_loop_is_trio() -> None:

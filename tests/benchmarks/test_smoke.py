@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks import systems
 from benchmarks.figures import Record
-from benchmarks.workloads import codec_alone, floor_asks, one_to_one, start_up
+from benchmarks.workloads import codec_alone, floor_asks, large, one_to_one, start_up
 from benchmarks.workloads.sizes import SMOKE
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="what a process costs is read from /proc")
@@ -27,6 +27,16 @@ def test_what_is_compared_with() -> None:
     floor_asks.measure(SMOKE, record)
     assert record.samples[codec_alone.SUBJECT]["CPU µs"][0] > 0
     assert len(record.samples) == 2
+
+
+def test_large_messages_go_through_the_relay_and_the_broker() -> None:
+    record = Record()
+    large.measure(SMOKE, record)
+    for size in large.SIZES:
+        relay, broker = (record.samples[name][f"ns per byte, {size}"] for name in (large.RELAY, systems.OURS))
+        assert len(relay) == len(broker) == 1
+        assert relay[0] > 0
+        assert broker[0] > 0
 
 
 def test_imports_are_taken_from_bytecode_wherever_it_may_not_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from cqrsbus.errors import ProtocolError
 from cqrsbus.native import asyncio_loop
 from cqrsbus.transports import Sendable, connect, listen
 from cqrsbus.transports.framed import BYTES_PER_TURN, FramedStream
-from cqrsbus.transports.outbox import ENOUGH_BUFFERED, FRAMES_AT_ONCE, TURNS_PUT_OFF
+from cqrsbus.transports.outbox import ENOUGH_BUFFERED, FRAMES_AT_ONCE, LEAST_AT_ONCE, TURNS_PUT_OFF
 from cqrsbus.transports.port import CHUNK_BYTES, MOST_BUFFERS
 from cqrsbus.transports.send_buffer import (
     BATCH_EVENTS,
@@ -490,6 +490,19 @@ class TestTheEndOfATurn:
             assert [len(each) for each in stream.taken] == [FRAMES_AT_ONCE * ping(1).size] * 2
         await eventually(lambda: framed.buffered == 0)
         assert frames_in(stream) == [ping(number) for number in range(2 * FRAMES_AT_ONCE + 1)]
+
+    async def test_a_portion_is_sent_at_once_but_no_few_frames(
+        self, framed: FramedStream, stream: NarrowStream
+    ) -> None:
+        for enough in (LEAST_AT_ONCE + 3, LEAST_AT_ONCE - 3):
+            stream.taken.clear()
+            most = max(enough, LEAST_AT_ONCE)
+            for number in range(2 * most - 1):
+                framed.out.put_portion(ping(number), enough)
+            if asyncio_loop() is not None:
+                assert [len(each) for each in stream.taken] == [most * ping(1).size]
+            await eventually(lambda: framed.buffered == 0)
+            assert frames_in(stream) == [ping(number) for number in range(2 * most - 1)]
 
     async def test_while_each_turn_brings_more_it_is_put_off(self, framed: FramedStream, stream: NarrowStream) -> None:
         await self.put_for_turns(framed, 3 * TURNS_PUT_OFF)

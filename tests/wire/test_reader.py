@@ -87,6 +87,14 @@ def test_a_large_frame_that_breaks_the_rules_is_refused_when_it_is_there() -> No
             reader.next_frame()
 
 
+def test_what_is_received_whole_is_not_copied() -> None:
+    reader, received = FrameReader(max_frame=LIMIT, max_header=10), Frame(Kind.PING).encode() * 3
+    reader.feed(received)
+    reader.read_frames(found := list[Frame]())
+    assert found == [Frame(Kind.PING)] * 3
+    assert reader._buffer is received
+
+
 class TestWanted:
     """How much is asked for at once."""
 

@@ -1,0 +1,115 @@
+"""Requests that are made at once, or not at all."""
+
+import math
+
+import anyio
+import pytest
+
+from cqrsbus.errors import NoHandlerError, PayloadTooLargeError
+from cqrsbus.links.calls import OpenCalls, Verb
+from cqrsbus.links.line import Line
+from cqrsbus.links.requests import Requests
+from cqrsbus.wire.frames import Flag, Frame, Kind
+from tests.links.channels import FakeChannel
+from tests.links.scripted import outgoing
+
+pytestmark = pytest.mark.anyio
+
+
+class Portions(FakeChannel):
+    """It notes what was said to be enough for a portion."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.enough: list[int] = []
+
+    def put_portion(self, frame: Frame, enough: int) -> None:
+        self.enough.append(enough)
+        super().put_portion(frame, enough)
+
+
+@pytest.fixture
+def channel() -> Portions:
+    return Portions()
+
+
+@pytest.fixture
+def calls() -> OpenCalls:
+    return OpenCalls()
+
+
+@pytest.fixture
+def requests(channel: Portions, calls: OpenCalls) -> Requests:
+    line = Line("fake")
+    line.connect(channel)
+    return Requests(line, calls)
+
+
+async def test_a_query_is_sent_and_answered(requests: Requests, channel: Portions, calls: OpenCalls) -> None:
+    call = requests.ask(outgoing(), timeout=1000)
+    assert call is not None
+    (frame,) = channel.frames
+    assert (frame.kind, frame.id, frame.body) == (Kind.ASK, call.id, b"x")
+    assert 999_000 < frame.ttl <= 1_000_000
+    calls.answer(Frame.of(Kind.REPLY, id=call.id, body=b"yes"))
+    with anyio.fail_after(5):
+        await call.end()
+    assert call.said().body == b"yes"
+    call.leave()
+    assert len(calls) == 0
+    assert channel.frames == [frame]
+
+
+async def test_an_answer_that_is_an_error_is_raised(requests: Requests, calls: OpenCalls) -> None:
+    call = requests.ask(outgoing(), timeout=None)
+    assert call is not None
+    call.fail(NoHandlerError())
+    with pytest.raises(NoHandlerError):
+        call.said()
+
+
+async def test_who_leaves_without_an_answer_says_so(requests: Requests, channel: Portions, calls: OpenCalls) -> None:
+    call = requests.ask(outgoing(), timeout=None)
+    assert call is not None
+    call.leave()
+    assert [(frame.kind, frame.id) for frame in channel.frames] == [(Kind.ASK, call.id), (Kind.CANCEL, call.id)]
+    assert len(calls) == 0
+
+
+@pytest.mark.parametrize("way", ["no connection", "no room", "no place", "no time", "cancelled"])
+async def test_nothing_is_sent_while_something_is_in_the_way(
+    way: str, requests: Requests, channel: Portions, calls: OpenCalls
+) -> None:
+    timeout = 1000.0
+    match way:
+        case "no connection":
+            requests = Requests(Line("fake"), calls)
+        case "no room":
+            channel.has_room = False
+        case "no place":
+            calls.most = 0
+        case "no time":
+            timeout = 0.0
+        case _:
+            timeout = -math.inf
+    assert requests.ask(outgoing(), timeout) is None
+    assert channel.frames == []
+    assert len(calls) == 0
+
+
+async def test_what_is_too_large_is_refused_and_takes_no_place(
+    requests: Requests, channel: Portions, calls: OpenCalls
+) -> None:
+    with pytest.raises(PayloadTooLargeError):
+        requests.ask(outgoing(channel.terms.max_frame), timeout=None)
+    assert channel.frames == []
+    assert len(calls) == 0
+
+
+async def test_queries_are_sent_in_halves_and_commands_as_they_come(requests: Requests, channel: Portions) -> None:
+    for _ in range(5):
+        assert requests.ask(outgoing(), timeout=None) is not None
+    assert channel.enough == [1, 1, 2, 2]
+    assert requests.make(Verb.SEND, Kind.SEND, Flag.NONE, outgoing(), None) is not None
+    assert len(channel.enough) == 4
+    assert [frame.kind for frame in channel.frames] == [Kind.ASK] * 5 + [Kind.SEND]
