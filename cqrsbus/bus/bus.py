@@ -330,6 +330,7 @@ class Bus(HandlerGroup, Caller):
 
     def _forget(self) -> None:
         self._link = self._stack = None
+        self._scope_deadline = anyio.current_effective_deadline
         self._consumers = []
         for subscription in self._listening:
             subscription.end()

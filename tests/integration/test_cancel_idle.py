@@ -97,7 +97,7 @@ def _silence(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the broker say nothing more."""
     for session in world.broker._sessions:
         # It takes itself for busy writing.
-        monkeypatch.setattr(session._framed, "_writing", True)
+        monkeypatch.setattr(session._framed._io, "writing", True)
     for link in world.links:
         if isinstance(link._line.channel, LocalChannel):
             monkeypatch.setattr(link._line.channel, "_exchange", SimpleNamespace(receive=lambda *_: None))
