@@ -115,6 +115,9 @@ class FramedStream:
             while True:
                 if io.broken:
                     raise anyio.BrokenResourceError
+                if self._loop is None and self.out.put_off():
+                    await checkpoint()
+                    continue
                 self.out.end_batch()
                 if self.out.chunks:
                     await self._write_some()

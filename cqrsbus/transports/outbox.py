@@ -42,7 +42,7 @@ class Outbox(SendBuffer):
         self.flush_nowait = flush_nowait
         self._wake_writer = wake_writer
         self._call_soon = call_soon
-        #: Whether a function is to run; what waited when it was last looked at; and how often it was put off.
+        #: Whether one of these is to look; what waited when it last did; and how often it was put off.
         self._flush_due = False
         self._seen = 0
         self._put_off = 0
@@ -72,19 +72,26 @@ class Outbox(SendBuffer):
 
     def flush_soon(self) -> None:
         """Send what waits at the end of this turn of the loop, together with what else is put until then."""
-        if self._call_soon is None:
-            self._wake_writer()
-        elif len(self.chunks) >= FRAMES_AT_ONCE:
+        if self._call_soon is not None and len(self.chunks) >= FRAMES_AT_ONCE:
             self.flush_nowait()
         elif not self._flush_due:
             self._flush_due, self._seen, self._put_off = True, self.size, 0
-            self._call_soon(self._end_turn)
+            if self._call_soon is None:
+                self._wake_writer()
+            else:
+                self._call_soon(self._end_turn)
 
-    def _end_turn(self) -> None:
-        if self._call_soon is not None and self._seen < self.size < ENOUGH_BUFFERED and self._put_off < TURNS_PUT_OFF:
+    def put_off(self) -> bool:
+        """Whether to look again in the next turn before anything is sent: each one so far has brought more."""
+        if self._flush_due and self._seen < self.size < ENOUGH_BUFFERED and self._put_off < TURNS_PUT_OFF:
             self._seen = self.size
             self._put_off += 1
-            self._call_soon(self._end_turn)
-            return
+            return True
         self._flush_due = False
-        self.flush_nowait()
+        return False
+
+    def _end_turn(self) -> None:
+        if self._call_soon is not None and self.put_off():
+            self._call_soon(self._end_turn)
+        else:
+            self.flush_nowait()
