@@ -54,8 +54,8 @@ SMOKE = Sizes(rounds=1, factor=0.01, listeners=5, other_subscriptions=(100, 1_00
 
 _SIZES = {
     systems.OURS: Size(events=80_000, asks=2_000, sends=8_000),
-    systems.ASYNCIO: Size(events=40_000, asks=2_000),
-    systems.TRIO: Size(events=40_000, asks=2_000),
+    systems.ASYNCIO: Size(events=80_000, asks=2_000),
+    systems.TRIO: Size(events=80_000, asks=2_000),
     systems.NATS: Size(events=80_000, asks=2_000),
     "nats-py, typed": Size(events=40_000, asks=2_000),
     systems.FASTSTREAM: Size(events=10_000, asks=1_000),
