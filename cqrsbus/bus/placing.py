@@ -141,7 +141,7 @@ class Placing:
         link = self._link or self._running("ask")
         into = type_of_answer(query, returns)
         outgoing = self._composer.compose(topic, query, headers, message_id)
-        expected = None if raises == () else errors_of_call("ask", query, raises)
+        expected = errors_of_call("ask", query, raises)
         timeout = tightest(timeout, self._scope_deadline())
         try:
             asked = link.ask_nowait(outgoing, timeout)
@@ -157,8 +157,6 @@ class Placing:
             await scope_first()
             raise
         except RemoteError as error:
-            if expected is None:
-                expected = errors_of_call("ask", query, raises)
             failure = error_of_call(error, outgoing, expected)
             raise failure from failure.__cause__
         return read_answer(answer, into, topic)
