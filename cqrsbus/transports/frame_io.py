@@ -39,7 +39,6 @@ class FrameIO:
         "last_received",
         "last_sent",
         "out",
-        "received",
         "room",
         "wake",
         "writing",
@@ -69,8 +68,6 @@ class FrameIO:
         self.failure: ProtocolError | None = None
         #: Whether the peer has ended the stream, be it in the middle of a frame.
         self.ended = False
-        #: Bytes received since the last turn that others were given.
-        self.received = 0
         #: When something was sent, and received, on anyio's clock.
         self.last_sent = self.last_received = time()
 
@@ -110,8 +107,7 @@ class FrameIO:
         """So many bytes were sent."""
         self.out.sent(size)
         self.last_sent = self._time()
-        if self.room is not None:
-            self._wake_waiting()
+        self._wake_waiting()
 
     def give_up(self) -> None:
         """Send nothing more."""
@@ -151,7 +147,6 @@ class FrameIO:
             self.connection.receive_eof()
             return frames
         self._read_size.received(len(data))
-        self.received += len(data)
         self.connection.receive_data(data)
         try:
             self.connection.read_frames(frames)

@@ -53,6 +53,8 @@ class FramedStream:
         self.flush_soon: Callable[[], None] = self.out.flush_soon
         #: Sends what the system takes at once, without a switch of tasks; the writer sends the rest.
         self.flush_nowait: Callable[[], None] = self._io.flush_nowait
+        #: Bytes received since the last turn that others were given.
+        self._received = 0
         self._finished = False
 
     @property
@@ -139,10 +141,12 @@ class FramedStream:
         """
         io = self._io
         while io.failure is None:
-            if io.received >= BYTES_PER_TURN:
-                io.received = 0
+            if self._received >= BYTES_PER_TURN:
+                self._received = 0
                 await checkpoint()
-            frames = io.take(await self._stream.receive(io.wanted))
+            data = await self._stream.receive(io.wanted)
+            self._received += len(data)
+            frames = io.take(data)
             if io.ended:
                 return None
             if frames:
