@@ -30,7 +30,6 @@ from cqrsbus.links.conversation import Conversation
 from cqrsbus.links.line import Line
 from cqrsbus.links.local_subscription import LocalSubscription
 from cqrsbus.links.port import LinkStatus, Sink, Subscribed, SubscriptionSpec
-from cqrsbus.links.requests import put_for
 from cqrsbus.links.socket_channel import NotABrokerError
 from cqrsbus.wire.frames import Frame, Kind
 
@@ -166,7 +165,7 @@ class BrokerLink(BrokerCalls):
         call = self._calls.open(Verb.SUBSCRIBE, subscription.spec.pattern, timeout=timeout, deadline=deadline)
         # A lost connection is no failure: the subscription is restored with all the others.
         with suppress(ConnectionLostError):
-            put_for(self._calls, call, subscription.request(call.id, channel), channel)
+            call.put(subscription.request(call.id, channel), channel)
             await self._answer(call, partial(subscription.confirm, channel))
 
     async def remove(self, subscription: LocalSubscription) -> None:
@@ -180,7 +179,7 @@ class BrokerLink(BrokerCalls):
             call = self._calls.open(Verb.SUBSCRIBE, subscription.spec.pattern, timeout=None, deadline=math.inf)
             frame = Frame(Kind.UNSUBSCRIBE, channel=subscription.number, id=call.id)
             with suppress(ConnectionLostError):
-                put_for(self._calls, call, frame, channel)
+                call.put(frame, channel)
                 await self._answer(call, nothing_in)
 
 

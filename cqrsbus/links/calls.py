@@ -36,7 +36,8 @@ from cqrsbus.waiter import MakeWaiter, Waiter, waiters
 from cqrsbus.wire.failures import error_in
 from cqrsbus.wire.frames import Flag, Frame, Kind
 
-# A plain number: looking up a member of an enum costs more than using it.
+# Plain numbers: looking up a member of an enum costs more than using it.
+_ASK: Final = Kind.ASK.value
 _CANCEL: Final = Kind.CANCEL.value
 
 
@@ -106,7 +107,7 @@ class Call(OpenCall):
         make_waiter: Makes what its one task waits with.
     """
 
-    __slots__ = ("_calls", "_error", "_frame", "_make_waiter", "_waiter", "channel")
+    __slots__ = ("_calls", "_channel", "_error", "_frame", "_make_waiter", "_waiter")
 
     def __init__(
         self, id: int, verb: Verb, topic: str, timeout: float | None, calls: "OpenCalls", make_waiter: MakeWaiter
@@ -117,12 +118,26 @@ class Call(OpenCall):
         self.topic = topic
         self.timeout = timeout
         #: Where its request was put, once it was.
-        self.channel: Channel | None = None
+        self._channel: Channel | None = None
         self._calls = calls
         self._frame: Frame | None = None
         self._error: BusError | None = None
         self._make_waiter = make_waiter
         self._waiter: Waiter | None = None
+
+    def put(self, frame: Frame, channel: Channel) -> None:
+        """Put its request; one that is alone does not wait for others to go with it.
+
+        Of queries that are asked again as they are answered, all would come at once, or none: while they are answered,
+        nobody would ask. In two halves, one is answered while the other is asked.
+        """
+        self._channel, open_calls = channel, len(self._calls)
+        if open_calls == 1:
+            channel.put_now(frame)
+        elif frame.kind == _ASK:
+            channel.put_portion(frame, open_calls // 2)
+        else:
+            channel.put(frame)
 
     @property
     def is_done(self) -> bool:
@@ -172,8 +187,8 @@ class Call(OpenCall):
 
     def leave(self) -> None:
         """Its caller has what it ended with, or goes without: then the broker is told."""
-        if self.channel is not None and not self.is_done:
-            self.channel.put(Frame(_CANCEL, id=self.id))
+        if self._channel is not None and not self.is_done:
+            self._channel.put(Frame(_CANCEL, id=self.id))
         self._calls.close(self)
 
 

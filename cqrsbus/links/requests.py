@@ -126,20 +126,5 @@ def put_request(
     set_ttl(frame, deadline, now)
     call = calls.open(verb, topic, timeout=timeout, deadline=deadline + GRACE)
     frame.id = call.id
-    put_for(calls, call, frame, channel)
+    call.put(frame, channel)
     return call
-
-
-def put_for(calls: OpenCalls, call: Call, frame: Frame, channel: Channel) -> None:
-    """Put the frame of a call that was opened; one that is alone does not wait for others to go with it.
-
-    Of queries that are asked again as they are answered, all would come at once, or none: while they are answered,
-    nobody would ask. In two halves, one is answered while the other is asked.
-    """
-    call.channel = channel
-    if len(calls) == 1:
-        channel.put_now(frame)
-    elif frame.kind == _ASK:
-        channel.put_portion(frame, len(calls) // 2)
-    else:
-        channel.put(frame)
