@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 import anyio
 import pytest
+from anyio.lowlevel import checkpoint
 from pydantic import BaseModel
 
 from cqrsbus.bus.caller import Caller
@@ -13,7 +14,7 @@ from cqrsbus.bus.codec import JSON, MSGPACK
 from cqrsbus.bus.composer import Composer
 from cqrsbus.bus.context import Context, current_context
 from cqrsbus.bus.handler import EVENT_PREFETCH, LEAST_PREFETCH
-from cqrsbus.errors import InvalidMessageError, InvalidTopicError
+from cqrsbus.errors import InvalidMessageError, InvalidTopicError, NoHandlerError
 from cqrsbus.links.answer import Answer
 from cqrsbus.links.outgoing import Outgoing
 from cqrsbus.links.port import Sink, SubscriptionSpec
@@ -38,6 +39,28 @@ class Stored(Event, topic="stored"):
     word: str = ""
 
 
+class FakeAsked:
+    """A query that was sent at once; notes whether it was left."""
+
+    def __init__(self, answer: Answer | Exception | None) -> None:
+        self.answer = answer
+        self.left = 0
+
+    async def end(self) -> None:
+        if self.answer is None:
+            await anyio.sleep_forever()
+        await checkpoint()
+
+    def said(self) -> Answer:
+        assert self.answer is not None
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+    def leave(self) -> None:
+        self.left += 1
+
+
 class FakeLink:
     """Notes what it is given, and answers what it is told to."""
 
@@ -46,6 +69,7 @@ class FakeLink:
         self.timeout: float | None = None
         self.waited: bool | None = None
         self.answer = Answer(MSGPACK.content_type, MSGPACK.encode({"count": 3}))
+        self.asked: FakeAsked | None = None
         self.has_room = True
         self.spec: SubscriptionSpec | None = None
         self.unsubscribed = False
@@ -53,8 +77,10 @@ class FakeLink:
     async def send(self, message: Outgoing, *, timeout: float | None, wait: bool) -> None:
         self.sent, self.timeout, self.waited = message, timeout, wait
 
-    def ask_nowait(self, message: Outgoing, timeout: float | None) -> None:
-        """There is always something to wait for."""
+    def ask_nowait(self, message: Outgoing, timeout: float | None) -> FakeAsked | None:
+        if self.asked is not None:
+            self.sent, self.timeout = message, timeout
+        return self.asked
 
     async def ask(self, message: Outgoing, *, timeout: float | None) -> Answer:
         self.sent, self.timeout = message, timeout
@@ -95,6 +121,30 @@ def handling(deadline: float | None) -> Generator[None]:
         yield
     finally:
         current_context.reset(token)
+
+
+async def test_a_query_that_is_sent_at_once_is_left_with_its_answer(caller: Caller, link: FakeLink) -> None:
+    link.asked = asked = FakeAsked(Answer(MSGPACK.content_type, MSGPACK.encode({"count": 5})))
+    assert (await caller.ask(Find(), timeout=7)).count == 5
+    assert (link.timeout, asked.left) == (7, 1)
+
+
+async def test_a_query_that_is_sent_at_once_is_left_with_its_error(caller: Caller, link: FakeLink) -> None:
+    link.asked = asked = FakeAsked(NoHandlerError())
+    with pytest.raises(NoHandlerError):
+        await caller.ask(Find())
+    assert asked.left == 1
+
+
+async def test_a_query_that_is_sent_at_once_is_left_by_who_is_cancelled(caller: Caller, link: FakeLink) -> None:
+    link.asked = asked = FakeAsked(None)
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(caller.ask, Find())
+            await anyio.wait_all_tasks_blocked()
+            assert asked.left == 0
+            tasks.cancel_scope.cancel()
+    assert asked.left == 1
 
 
 async def test_the_two_forms_of_each_call(caller: Caller, link: FakeLink) -> None:
