@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import anyio
 import pytest
+from anyio.lowlevel import checkpoint
 
 from cqrsbus.transports.socket_stream import SocketStream
 
@@ -78,6 +79,23 @@ async def test_nothing_is_read_ahead(ends: Ends) -> None:
         with pytest.raises(BlockingIOError):
             theirs.send(b"x")
         assert len(await stream.receive(1)) == 1
+
+
+async def test_why_it_broke_is_told_each_time(ends: Ends) -> None:
+    """The system tells it once."""
+    stream, theirs = ends
+    stream.send_nowait(b"unread")
+    theirs.close()
+    causes = list[BaseException | None]()
+    with anyio.fail_after(5):
+        while len(causes) < 2:
+            try:
+                stream.send_nowait(b"more")
+            except anyio.BrokenResourceError as error:
+                causes.append(error.__cause__)
+            await checkpoint()
+    assert isinstance(causes[0], OSError)
+    assert causes[1] is causes[0]
 
 
 async def test_a_new_socket_with_the_number_of_a_closed_one_is_left_alone(ends: Ends) -> None:
