@@ -21,12 +21,13 @@ from cqrsbus.links.call_waits import wait_place
 from cqrsbus.links.calls import Call, OpenCalls, Verb
 from cqrsbus.links.channel import Channel
 from cqrsbus.links.line import Line
+from cqrsbus.links.line_waits import wait_connected
 from cqrsbus.links.outgoing import Outgoing
 from cqrsbus.links.port import Described, StreamTerms
 from cqrsbus.links.publisher import Publisher
 from cqrsbus.links.replies import BrokerReplies
 from cqrsbus.links.replies_call import RepliesCall
-from cqrsbus.links.requests import GRACE, Requests, check_size, put_request, request_frame, set_ttl
+from cqrsbus.links.requests import GRACE, Requests, check_size, request_frame, set_ttl
 from cqrsbus.wire.frames import Flag, Frame, Kind
 from cqrsbus.wire.header import encode_header
 
@@ -114,7 +115,8 @@ class BrokerCalls:
         """See :meth:`Link.publish`."""
         self._publisher.begin_turn()
         await checkpoint()
-        self._publisher.put(message, await self._wait_to_publish(message.topic, timeout))
+        await self._wait_to_publish(message.topic, timeout)
+        self._publisher.put(message)
 
     def _call(
         self, verb: Verb, kind: int, flags: int, message: Outgoing, timeout: float | None, read: Callable[[Frame], T]
@@ -130,7 +132,7 @@ class BrokerCalls:
     ) -> T:
         deadline = deadline_of(timeout)
         channel = await self._room_to_call(frame, topic, deadline)
-        call = put_request(self._calls, channel, verb, frame, topic, timeout, deadline, self._calls.now())
+        call = self._requests.put(channel, verb, frame, topic, timeout, deadline, self._calls.now())
         return await self._answer(call, read)
 
     async def _room_to_call(self, frame: Frame, topic: str, deadline: float) -> Channel:
@@ -158,7 +160,7 @@ class BrokerCalls:
 
     async def _wait_to_call(self, topic: str, deadline: float) -> Channel:
         while True:
-            channel = await self._line.connected(deadline, topic)
+            channel = await wait_connected(self._line, deadline, topic)
             if channel.has_room and not self._calls.is_full:
                 return channel
             with anyio.move_on_at(deadline) as scope:
@@ -168,12 +170,12 @@ class BrokerCalls:
                 reason = f"not even sent: {len(self._calls)} calls are open already"
                 raise DeadlineExceededError(reason, stage="connect", topic=topic)
 
-    async def _wait_to_publish(self, topic: str, timeout: float | None) -> Channel:
+    async def _wait_to_publish(self, topic: str, timeout: float | None) -> None:
         deadline = deadline_of(timeout)
         while True:
-            channel = await self._line.connected(deadline, topic)
+            await wait_connected(self._line, deadline, topic)
             if self._window.is_open:
-                return channel
+                return
             with anyio.move_on_at(deadline) as scope:
                 await self._window.wait_open()
             if scope.cancelled_caught:

@@ -28,6 +28,7 @@ from cqrsbus.links.calls import Verb
 from cqrsbus.links.channel import Channel
 from cqrsbus.links.conversation import Conversation
 from cqrsbus.links.line import Line
+from cqrsbus.links.line_waits import wait_connected
 from cqrsbus.links.local_subscription import LocalSubscription
 from cqrsbus.links.port import LinkStatus, Sink, Subscribed, SubscriptionSpec
 from cqrsbus.links.socket_channel import NotABrokerError
@@ -75,7 +76,7 @@ class BrokerLink(BrokerCalls):
 
     async def wait_connected(self) -> None:
         """See :meth:`Link.wait_connected`."""
-        await self._line.connected(math.inf, "")
+        await wait_connected(self._line, math.inf, "")
 
     async def subscribe(self, spec: SubscriptionSpec, sink: Sink, *, timeout: float | None) -> Subscribed:
         """See :meth:`Link.subscribe`."""
@@ -83,10 +84,10 @@ class BrokerLink(BrokerCalls):
         subscription = self._add(spec, sink)
         deadline = deadline_of(timeout)
         try:
-            channel = await self._line.connected(deadline, spec.pattern)
+            channel = await wait_connected(self._line, deadline, spec.pattern)
             while subscription.confirmed_on is not channel:
                 await self._confirm(subscription, channel, timeout, deadline)
-                channel = await self._line.connected(deadline, spec.pattern)
+                channel = await wait_connected(self._line, deadline, spec.pattern)
         except BaseException:
             await self.remove(subscription)
             raise
@@ -148,7 +149,8 @@ class BrokerLink(BrokerCalls):
         return ready
 
     def _lost(self, reason: str) -> None:
-        self._line.channel = self._conversation = None
+        self._line.disconnect()
+        self._conversation = None
         self._calls.lose_all(reason)
         self._window.reset(0)
 

@@ -3,16 +3,19 @@
 The rules:
 
 1. ``channel`` is set only while connected with every subscription in place: whoever finds it set can use it.
-2. Whoever waits for it is woken by every change, and looks again.
+2. Whoever waits for it is woken by every change, and looks again: see line_waits.py.
+
+Nothing here waits itself.
 """
 
 import logging
+from collections.abc import Callable
 
 import anyio
 
-from cqrsbus.errors import ConnectionLostError, DeadlineExceededError
 from cqrsbus.links.channel import Channel
 from cqrsbus.links.port import LinkStatus
+from cqrsbus.wire.origin import Origin
 
 log = logging.getLogger(__name__)
 
@@ -27,17 +30,28 @@ class Line:
     def __init__(self, name: str) -> None:
         self.name = name
         self.channel: Channel | None = None
+        #: What every message asks of the channel, while there is one: to ask the channel itself takes longer.
+        self.max_frame = 0
+        self.max_header = 0
+        self.publish: Callable[[str, Origin, int, bytes], None] | None = None
         self.status = LinkStatus.CONNECTING
         #: Why it is not connected; empty if it is, or has not tried yet.
         self.last_error = ""
-        self._changed = anyio.Event()
+        #: Is set by the next change.
+        self.changed = anyio.Event()
 
     def connect(self, channel: Channel) -> None:
         """It is connected, with every subscription in place."""
         self.channel = channel
+        self.max_frame, self.max_header = channel.terms.max_frame, channel.terms.max_header
+        self.publish = channel.publish
         self.last_error = ""
         self.set_status(LinkStatus.CONNECTED)
         log.info("connected to %s", self.name)
+
+    def disconnect(self) -> None:
+        """It is no longer."""
+        self.channel = self.publish = None
 
     def note(self, error: str) -> None:
         """Remember, and log if it is news, why it is not connected."""
@@ -48,27 +62,5 @@ class Line:
     def set_status(self, status: LinkStatus) -> None:
         """Tell whoever waits how it is doing now."""
         self.status = status
-        self._changed.set()
-        self._changed = anyio.Event()
-
-    async def connected(self, deadline: float, topic: str) -> Channel:
-        """Wait until connected with every subscription in place.
-
-        Args:
-            deadline: Until when, on anyio's clock; infinity for no limit.
-            topic: What for, for the text of errors.
-
-        Raises:
-            ConnectionLostError: It is closed, and will not be connected again.
-            DeadlineExceededError: It was not connected in time.
-        """
-        while (channel := self.channel) is None:
-            if self.status is LinkStatus.CLOSED:
-                raise ConnectionLostError("the bus is closed", topic=topic)
-            if anyio.current_time() >= deadline:
-                why = f": {self.last_error}" if self.last_error else ""
-                raise DeadlineExceededError(f"not connected to {self.name}{why}", stage="connect", topic=topic)
-            changed = self._changed
-            with anyio.move_on_at(deadline):
-                await changed.wait()
-        return channel
+        self.changed.set()
+        self.changed = anyio.Event()

@@ -2,7 +2,6 @@
 
 from typing import Final
 
-from cqrsbus.links.channel import Channel
 from cqrsbus.links.line import Line
 from cqrsbus.links.outgoing import Outgoing
 from cqrsbus.links.requests import check_size, request_frame
@@ -31,24 +30,26 @@ class Publisher:
 
     def publish_nowait(self, message: Outgoing) -> bool:
         """See :meth:`Link.publish_nowait`."""
-        channel = self._line.channel
-        if channel is None or self._since_turn >= EVENTS_PER_TURN or not self.window.is_open:
+        if self._line.channel is None or self._since_turn >= EVENTS_PER_TURN or not self.window.is_open:
             return False
         self._since_turn += 1
-        self.put(message, channel)
+        self.put(message)
         return True
 
     def begin_turn(self) -> None:
         """Other tasks have had their turn."""
         self._since_turn = 0
 
-    def put(self, message: Outgoing, channel: Channel) -> None:
-        """Put an event, for which there is to be room.
+    def put(self, message: Outgoing) -> None:
+        """Put an event, for which there is to be a connection, and room.
 
         Raises:
             PayloadTooLargeError: It does not fit into a frame.
         """
-        topic, origin, body = message.topic, message.origin, message.body
+        line, topic, origin, body = self._line, message.topic, message.origin, message.body
+        channel, publish = line.channel, line.publish
+        assert channel is not None
+        assert publish is not None
         if origin is None:
             frame = request_frame(_PUBLISH, 0, message)
             check_size(frame.size, frame.header_size, channel.terms, topic)
@@ -56,8 +57,7 @@ class Publisher:
             channel.put(frame)
             return
         size = HEAD_SIZE + len(topic) + origin.header_size + len(body)
-        terms = channel.terms
-        if size > terms.max_frame or origin.header_size > terms.max_header:
-            check_size(size, origin.header_size, terms, topic)
+        if size > line.max_frame or origin.header_size > line.max_header:
+            check_size(size, origin.header_size, channel.terms, topic)
         self.window.use(size)
-        channel.publish(topic, origin, message.number, body)
+        publish(topic, origin, message.number, body)

@@ -108,23 +108,23 @@ class Requests:
         if channel is None or deadline <= now or calls.is_full or not channel.has_room:
             return None
         frame = request_frame(kind, flags, message)
-        return put_request(calls, channel, verb, frame, message.topic, timeout, deadline, now)
+        return self.put(channel, verb, frame, message.topic, timeout, deadline, now)
 
-
-def put_request(
-    calls: OpenCalls,
-    channel: Channel,
-    verb: Verb,
-    frame: Frame,
-    topic: str,
-    timeout: float | None,
-    deadline: float,
-    now: float,
-) -> Call:
-    """Make a call that nothing is in the way of; see :meth:`Requests.make`."""
-    check_size(frame.size, frame.header_size, channel.terms, topic)
-    set_ttl(frame, deadline, now)
-    call = calls.open(verb, topic, timeout=timeout, deadline=deadline + GRACE)
-    frame.id = call.id
-    call.put(frame, channel)
-    return call
+    def put(
+        self,
+        channel: Channel,
+        verb: Verb,
+        frame: Frame,
+        topic: str,
+        timeout: float | None,
+        deadline: float,
+        now: float,
+    ) -> Call:
+        """Make a call that nothing is in the way of, on the line's channel; see :meth:`make`."""
+        if frame.size > self._line.max_frame or frame.header_size > self._line.max_header:
+            check_size(frame.size, frame.header_size, channel.terms, topic)
+        set_ttl(frame, deadline, now)
+        call = self._calls.open(verb, topic, timeout=timeout, deadline=deadline + GRACE)
+        frame.id = call.id
+        call.put(frame, channel)
+        return call

@@ -8,6 +8,7 @@ import pytest
 
 from cqrsbus.errors import ConnectionLostError, DeadlineExceededError
 from cqrsbus.links.line import Line
+from cqrsbus.links.line_waits import wait_connected
 from cqrsbus.links.port import LinkStatus
 from tests.links.channels import FakeChannel
 
@@ -18,7 +19,7 @@ async def test_all_who_wait_are_let_through_when_it_is_connected() -> None:
     line, channel, found = Line("tcp://x"), FakeChannel(), list[object]()
 
     async def wait() -> None:
-        found.append(await line.connected(math.inf, "t"))
+        found.append(await wait_connected(line, math.inf, "t"))
 
     with anyio.fail_after(5):
         async with anyio.create_task_group() as tasks:
@@ -38,7 +39,7 @@ async def test_a_closed_one_lets_nobody_wait() -> None:
     line = Line("tcp://x")
     line.set_status(LinkStatus.CLOSED)
     with pytest.raises(ConnectionLostError, match="closed") as caught:
-        await line.connected(math.inf, "t")
+        await wait_connected(line, math.inf, "t")
     assert caught.value.topic == "t"
 
 
@@ -48,7 +49,7 @@ async def test_who_has_no_time_learns_why_it_is_not_connected(error: str, text: 
     if error:
         line.note(error)
     with pytest.raises(DeadlineExceededError, match=text) as caught:
-        await line.connected(anyio.current_time() + 0.01, "t")
+        await wait_connected(line, anyio.current_time() + 0.01, "t")
     assert caught.value.stage == "connect"
 
 
