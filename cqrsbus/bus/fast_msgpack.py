@@ -38,10 +38,12 @@ def fast_packed(held: Mapping[str, object]) -> bytes | None:
     Args:
         held: The ``__dict__`` of an instance that fits.
     """
-    if _pack is None:
+    # Looked up once.
+    pack = _pack
+    if pack is None:
         return None
     try:
-        return _pack(held)
+        return pack(held)
     except TypeError:
         # What it cannot write it refuses so.
         return None
@@ -53,9 +55,10 @@ def fast_unpacked(body: bytes) -> Flat | None:
     Args:
         body: Any bytes.
     """
-    if _unpack is None:
+    unpack = _unpack
+    if unpack is None:
         return None
     try:
-        return _unpack(body)
+        return unpack(body)
     except _refused:
         return None
