@@ -130,9 +130,9 @@ class Caller(SeveralAnswers):
             QueueFullError: Too many queries already wait for the handler.
             PayloadTooLargeError: The query does not fit into a frame.
         """
-        topic, content = split(target, message, "ask")
         if self._around is None:
-            return await self._ask(topic, content, returns, raises, timeout, headers)
+            return await self._ask(target, message, returns, raises, timeout, headers)
+        topic, content = split(target, message, "ask")
         self._running("ask")
         return await self._around(begin("ask", topic, content, timeout, headers, returns=returns, raises=raises))
 
@@ -167,13 +167,13 @@ class Caller(SeveralAnswers):
             DeadlineExceededError: There was no connection, or no room, in time.
             PayloadTooLargeError: It does not fit into a frame.
         """
-        topic, content = split(target, message, "publish")
         link = self._link or self._running("publish")
         if self._around is not None:
+            topic, content = split(target, message, "publish")
             await self._around(begin("publish", topic, content, timeout, headers, message_id=message_id))
             return
-        outgoing = self._composer.compose(topic, content, headers, message_id)
-        if not link.publish_nowait(outgoing):
+        outgoing = self._nowait.publish(link, target, message, headers, message_id)
+        if outgoing is not None:
             await scope_before_error(link.publish(outgoing, timeout=time_left(timeout)))
 
     @overload

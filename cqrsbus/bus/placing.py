@@ -10,9 +10,10 @@ import anyio
 
 from cqrsbus.bus import callables
 from cqrsbus.bus.composer import Composer
-from cqrsbus.bus.expected_errors import NO_ERRORS, ExpectingReplies, error_of_call, errors_of_call
+from cqrsbus.bus.expected_errors import NO_ERRORS, error_of_call, errors_of_call
+from cqrsbus.bus.expecting_replies import ExpectingReplies
 from cqrsbus.bus.middleware import Call, CallMiddleware, NextCall, chain, check_middleware
-from cqrsbus.bus.reading import read_answer, type_of_answer
+from cqrsbus.bus.nowait_calls import NowaitCalls
 from cqrsbus.bus.tightest import tightest
 from cqrsbus.bus.time_left import scope_before_error, scope_first, time_left
 from cqrsbus.errors import DeadlineExceededError, RemoteError
@@ -31,6 +32,7 @@ class Placing:
 
     def __init__(self, composer: Composer) -> None:
         self._composer = composer
+        self._nowait = NowaitCalls(composer)
         self._link: Link | None = None
         #: Tells the deadline of the cancel scopes in which a call is made.
         self._scope_deadline: Callable[[], float] = anyio.current_effective_deadline
@@ -130,8 +132,8 @@ class Placing:
     # Here and below not by keyword, which takes longer: this is the hot path.
     async def _ask(
         self,
-        topic: str,
-        query: object,
+        target: object,
+        message: object,
         returns: object,
         raises: Sequence[type[Exception]],
         timeout: float | None,
@@ -139,27 +141,19 @@ class Placing:
         message_id: str | None = None,
     ) -> Any:
         link = self._link or self._running("ask")
-        into = type_of_answer(query, returns)
-        outgoing = self._composer.compose(topic, query, headers, message_id)
-        expected = errors_of_call("ask", query, raises)
-        timeout = tightest(timeout, self._scope_deadline())
+        asking = self._nowait.ask(
+            link, self._scope_deadline, target, message, returns, raises, timeout, headers, message_id
+        )
         try:
-            asked = link.ask_nowait(outgoing, timeout)
-            if asked is None:
-                answer = await link.ask(outgoing, timeout=timeout)
-            else:
-                try:
-                    await asked.end()
-                    answer = asked.said()
-                finally:
-                    asked.leave()
+            return asking.read(await asking.end())
         except DeadlineExceededError:
             await scope_first()
             raise
         except RemoteError as error:
-            failure = error_of_call(error, outgoing, expected)
+            failure = asking.failure(error)
             raise failure from failure.__cause__
-        return read_answer(answer, into, topic)
+        finally:
+            asking.leave()
 
     async def _stream(self, call: Call, timeout: float | None) -> Replies:
         link, outgoing = self._running("stream"), self._compose(call)

@@ -3,7 +3,8 @@
 import pytest
 
 from cqrsbus.bus.codec import MSGPACK
-from cqrsbus.bus.expected_errors import NO_ERRORS, ExpectingReplies, error_of_call, errors_of_call
+from cqrsbus.bus.expected_errors import NO_ERRORS, error_of_call, errors_of_call
+from cqrsbus.bus.expecting_replies import ExpectingReplies
 from cqrsbus.errors import ConnectionLostError, RemoteError
 from cqrsbus.links.outgoing import Outgoing
 from cqrsbus.links.port import Instance, Reply
