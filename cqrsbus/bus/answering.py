@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from cqrsbus.bus.codec import Codec
 from cqrsbus.bus.handler import Handler
+from cqrsbus.bus.one_message import answer_nowait
 from cqrsbus.errors import Code, PayloadTooLargeError
 from cqrsbus.links.port import Delivery
 
@@ -20,10 +21,8 @@ async def give_answer(delivery: Delivery, codec: Codec, answer: object) -> None:
     Raises:
         InvalidMessageError: The answer cannot be carried.
     """
-    if delivery.wants_stream:
+    if not answer_nowait(delivery, codec, answer):
         await give_one(delivery, codec, answer)
-    else:
-        delivery.reply(codec.content_type, codec.encode(answer))
 
 
 async def give_each(delivery: Delivery, codec: Codec, answers: object) -> None:

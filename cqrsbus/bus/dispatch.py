@@ -21,14 +21,14 @@ from typing import TypeAlias
 from cqrsbus.bus.answering import give_answer, give_each, give_one, refuse_single
 from cqrsbus.bus.codec import Codec
 from cqrsbus.bus.consumer import More
-from cqrsbus.bus.context import Context, DeliveredContext, context_of, current_context
+from cqrsbus.bus.context import Context, context_of, current_context
 from cqrsbus.bus.depends import DependencyOverrides
 from cqrsbus.bus.failing import FailureReport, ran_out_of_time
 from cqrsbus.bus.handler import Handler, HandlerKind
 from cqrsbus.bus.handler_scope import HandlerScope
 from cqrsbus.bus.invocation import HandlerCall
+from cqrsbus.bus.one_message import answer_nowait, open_message
 from cqrsbus.bus.ordering import key_function
-from cqrsbus.bus.reading import read_delivery
 from cqrsbus.bus.waiting import ArrivalOrder, KeyOrder, Reading, Waiting
 from cqrsbus.errors import InvalidMessageError, ProtocolError
 from cqrsbus.links.port import Delivery, SubscriptionSpec
@@ -130,11 +130,9 @@ class Binding:
         token = current_context.set(None)
         try:
             while True:
-                context = DeliveredContext(delivery, scope)
-                # Each takes the place of the one before; what was there before them comes back at the end.
-                current_context.set(context)
                 try:
-                    message = read_delivery(delivery, call.message_type)
+                    # Its context takes the place of the one before; what was before them comes back at the end.
+                    context, message = open_message(delivery, scope, call.message_type)
                 except (ProtocolError, InvalidMessageError) as error:
                     await self._work_each(delivery, scope, _unreadable(error))
                     return
@@ -151,11 +149,8 @@ class Binding:
                         more = None
                         await scope.join(raised)
                     scope.context = None
-                    if self._answers:
-                        if delivery.wants_stream:
-                            await give_one(delivery, self._codec, answer)
-                        else:
-                            delivery.reply(self._codec.content_type, self._codec.encode(answer))
+                    if self._answers and not answer_nowait(delivery, self._codec, answer):
+                        await give_one(delivery, self._codec, answer)
                 except (Exception, BaseExceptionGroup) as error:  # noqa: BLE001  # see _fail
                     self._fail(call.handler, delivery, error, context)
                 finally:
