@@ -53,6 +53,17 @@ async def test_who_has_no_time_learns_why_it_is_not_connected(error: str, text: 
     assert caught.value.stage == "connect"
 
 
+def test_it_says_what_the_channel_takes_that_it_has_now() -> None:
+    line = Line("tcp://x")
+    for max_frame, max_header in ((4096, 256), (1024, 64)):
+        channel = FakeChannel(max_frame=max_frame, max_header=max_header)
+        line.connect(channel)
+        assert (line.channel, line.max_frame, line.max_header) == (channel, max_frame, max_header)
+        assert line.publish == channel.publish
+        line.disconnect()
+        assert (line.channel, line.publish) == (None, None)
+
+
 def test_one_cause_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING, "cqrsbus")
     line = Line("tcp://x")
