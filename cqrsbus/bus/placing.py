@@ -145,15 +145,17 @@ class Placing:
             link, self._scope_deadline, target, message, returns, raises, timeout, headers, message_id
         )
         try:
-            return asking.read(await asking.end())
+            try:
+                return asking.read(await asking.end())
+            finally:
+                # Before anything else is waited for: its place is free.
+                asking.leave()
         except DeadlineExceededError:
             await scope_first()
             raise
         except RemoteError as error:
             failure = asking.failure(error)
             raise failure from failure.__cause__
-        finally:
-            asking.leave()
 
     async def _stream(self, call: Call, timeout: float | None) -> Replies:
         link, outgoing = self._running("stream"), self._compose(call)

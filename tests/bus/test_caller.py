@@ -14,7 +14,8 @@ from cqrsbus.bus.codec import JSON, MSGPACK
 from cqrsbus.bus.composer import Composer
 from cqrsbus.bus.context import Context, current_context
 from cqrsbus.bus.handler import EVENT_PREFETCH, LEAST_PREFETCH
-from cqrsbus.errors import InvalidMessageError, InvalidTopicError, NoHandlerError
+from cqrsbus.bus.time_left import EARLY
+from cqrsbus.errors import DeadlineExceededError, InvalidMessageError, InvalidTopicError, NoHandlerError
 from cqrsbus.links.answer import Answer
 from cqrsbus.links.outgoing import Outgoing
 from cqrsbus.links.port import Sink, SubscriptionSpec
@@ -121,6 +122,24 @@ def handling(deadline: float | None) -> Generator[None]:
         yield
     finally:
         current_context.reset(token)
+
+
+async def test_a_query_is_left_before_the_end_of_its_callers_scope_is_waited_for(
+    caller: Caller, link: FakeLink
+) -> None:
+    class Expired(FakeAsked):
+        async def end(self) -> None:
+            """No other task runs before it is left, be the machine as slow as it may."""
+
+        def leave(self) -> None:
+            in_time.append(not scope.cancel_called)
+
+    in_time: list[bool] = []
+    link.asked = Expired(DeadlineExceededError("too late", stage="handler"))
+    with anyio.fail_after(5), anyio.move_on_after(EARLY) as scope:
+        await caller.ask(Find())
+    assert scope.cancelled_caught
+    assert in_time == [True]
 
 
 async def test_a_query_that_is_sent_at_once_is_left_with_its_answer(caller: Caller, link: FakeLink) -> None:
