@@ -136,7 +136,7 @@ async def test_a_query_is_left_before_the_end_of_its_callers_scope_is_waited_for
 
     in_time: list[bool] = []
     link.asked = Expired(DeadlineExceededError("too late", stage="handler"))
-    with anyio.fail_after(5), anyio.move_on_after(EARLY) as scope:
+    with anyio.fail_after(5), anyio.move_on_after(EARLY / 2) as scope:
         await caller.ask(Find())
     assert scope.cancelled_caught
     assert in_time == [True]
