@@ -61,7 +61,8 @@ def test_it_says_what_the_channel_takes_that_it_has_now() -> None:
         assert (line.channel, line.max_frame, line.max_header) == (channel, max_frame, max_header)
         assert line.publish == channel.publish
         line.disconnect()
-        assert line.channel is line.publish is None
+        assert line.channel is None
+        assert line.publish is None
 
 
 def test_one_cause_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
