@@ -1,5 +1,6 @@
 """The heap of deadlines, against a dictionary."""
 
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
@@ -52,11 +53,12 @@ class DeadlineMachine(RuleBasedStateMachine):
 TestDeadlines = DeadlineMachine.TestCase
 
 
-def test_memory_follows_what_is_awaited() -> None:
+@pytest.mark.parametrize("step", [1, -1], ids=["in order", "out of order"])
+def test_memory_follows_what_is_awaited(step: int) -> None:
     heap: DeadlineHeap[int] = DeadlineHeap()
     heap.set(-1, 0.5)
     for number in range(10_000):
-        heap.set(number, 1000.0 + number)
+        heap.set(number, 20_000.0 + step * number)
         heap.discard(number)
     assert len(heap) == 1
     assert len(heap._in_order) + len(heap._heap) <= 2 + SLACK + 1
