@@ -11,6 +11,7 @@ from cqrsbus.bus.composer import Composer, split
 from cqrsbus.bus.handler import EVENT_PREFETCH, LEAST_PREFETCH
 from cqrsbus.bus.middleware import begin
 from cqrsbus.bus.options import AskOptions, PublishOptions, SendOptions, SubscribeOptions
+from cqrsbus.bus.placing import answer_to
 from cqrsbus.bus.several_answers import SeveralAnswers
 from cqrsbus.bus.subscription import Subscription
 from cqrsbus.bus.time_left import DEFAULT_TIMEOUT, scope_before_error, time_left
@@ -130,11 +131,14 @@ class Caller(SeveralAnswers):
             QueueFullError: Too many queries already wait for the handler.
             PayloadTooLargeError: The query does not fit into a frame.
         """
-        if self._around is None:
-            return await self._ask(target, message, returns, raises, timeout, headers)
-        topic, content = split(target, message, "ask")
-        self._running("ask")
-        return await self._around(begin("ask", topic, content, timeout, headers, returns=returns, raises=raises))
+        link = self._link or self._running("ask")
+        if self._around is not None:
+            topic, content = split(target, message, "ask")
+            return await self._around(begin("ask", topic, content, timeout, headers, returns=returns, raises=raises))
+        # Not by keyword, which takes longer: this is the hot path.
+        return await answer_to(
+            self._nowait.ask(link, self._scope_deadline, target, message, returns, raises, timeout, headers, None)
+        )
 
     @overload
     async def publish(self, event: Event, /, **options: Unpack[PublishOptions]) -> None: ...

@@ -13,7 +13,7 @@ from cqrsbus.bus.composer import Composer
 from cqrsbus.bus.expected_errors import NO_ERRORS, error_of_call, errors_of_call
 from cqrsbus.bus.expecting_replies import ExpectingReplies
 from cqrsbus.bus.middleware import Call, CallMiddleware, NextCall, chain, check_middleware
-from cqrsbus.bus.nowait_calls import NowaitCalls
+from cqrsbus.bus.nowait_calls import Asking, NowaitCalls
 from cqrsbus.bus.tightest import tightest
 from cqrsbus.bus.time_left import scope_before_error, scope_first, time_left
 from cqrsbus.errors import DeadlineExceededError, RemoteError
@@ -91,9 +91,13 @@ class Placing:
                     call.topic, call.message, call.raises, timeout, call.headers, call.message_id, wait=call.wait
                 )
             case "ask":
-                return await self._ask(
-                    call.topic, call.message, call.returns, call.raises, timeout, call.headers, call.message_id
-                )
+                link = self._running("ask")
+                return await answer_to(
+                    self._nowait.ask(
+                        link, self._scope_deadline, call.topic, call.message, call.returns, call.raises, timeout,
+                        call.headers, call.message_id,
+                    )
+                )  # fmt: skip
             case "publish":
                 link = self._running("publish")
                 return await scope_before_error(link.publish(self._compose(call), timeout=timeout))
@@ -129,34 +133,6 @@ class Placing:
             failure = error_of_call(error, outgoing, expected)
             raise failure from failure.__cause__
 
-    # Here and below not by keyword, which takes longer: this is the hot path.
-    async def _ask(
-        self,
-        target: object,
-        message: object,
-        returns: object,
-        raises: Sequence[type[Exception]],
-        timeout: float | None,
-        headers: Mapping[str, str] | None,
-        message_id: str | None = None,
-    ) -> Any:
-        link = self._link or self._running("ask")
-        asking = self._nowait.ask(
-            link, self._scope_deadline, target, message, returns, raises, timeout, headers, message_id
-        )
-        try:
-            try:
-                return asking.read(await asking.end())
-            finally:
-                # Before anything else is waited for: its place is free.
-                asking.leave()
-        except DeadlineExceededError:
-            await scope_first()
-            raise
-        except RemoteError as error:
-            failure = asking.failure(error)
-            raise failure from failure.__cause__
-
     async def _stream(self, call: Call, timeout: float | None) -> Replies:
         link, outgoing = self._running("stream"), self._compose(call)
         expected = errors_of_call("stream", call.message, call.raises)
@@ -182,6 +158,22 @@ class Placing:
         if self._link is None:
             raise RuntimeError(f"bus.{verb}() needs a running bus: use 'async with bus'")
         return self._link
+
+
+async def answer_to(asking: Asking) -> Any:
+    """Wait for the answer to a query, and read it; it is left in any case."""
+    try:
+        try:
+            return asking.read(await asking.end())
+        finally:
+            # Before anything else is waited for: its place is free.
+            asking.leave()
+    except DeadlineExceededError:
+        await scope_first()
+        raise
+    except RemoteError as error:
+        failure = asking.failure(error)
+        raise failure from failure.__cause__
 
 
 def _checked_replies(returned: Any, call: Call) -> Replies:
