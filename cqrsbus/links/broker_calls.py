@@ -27,7 +27,7 @@ from cqrsbus.links.port import Described, StreamTerms
 from cqrsbus.links.publisher import Publisher
 from cqrsbus.links.replies import BrokerReplies
 from cqrsbus.links.replies_call import RepliesCall
-from cqrsbus.links.requests import GRACE, Requests, check_size, request_frame, set_ttl
+from cqrsbus.links.requests import GRACE, Requests, request_frame, set_ttl
 from cqrsbus.wire.frames import Flag, Frame, Kind
 from cqrsbus.wire.header import encode_header
 
@@ -141,7 +141,7 @@ class BrokerCalls:
         try:
             if channel is None or self._calls.is_full or not channel.has_room:
                 channel = await self._wait_to_call(topic, deadline)
-            check_size(frame.size, frame.header_size, channel.terms, topic)
+            self._line.check_size(frame.size, frame.header_size, topic)
             if deadline <= anyio.current_time():
                 raise DeadlineExceededError("its time was over before it was sent", stage="connect", topic=topic)
         except BaseException:

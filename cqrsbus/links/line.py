@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 import anyio
 
+from cqrsbus.errors import PayloadTooLargeError
 from cqrsbus.links.channel import Channel
 from cqrsbus.links.port import LinkStatus
 from cqrsbus.wire.origin import Origin
@@ -52,6 +53,26 @@ class Line:
     def disconnect(self) -> None:
         """It is no longer."""
         self.channel = self.publish = None
+
+    def check_size(self, size: int, header_size: int, topic: str) -> None:
+        """Refuse what the broker would, while there is a connection.
+
+        Args:
+            size: Bytes of the frame.
+            header_size: Those of its header.
+            topic: What it is about, for the error.
+
+        Raises:
+            PayloadTooLargeError: It is larger than the broker takes.
+        """
+        if size > self.max_frame:
+            raise PayloadTooLargeError(
+                f"with its head it has {size} bytes; the broker takes {self.max_frame}", topic=topic
+            )
+        if header_size > self.max_header:
+            raise PayloadTooLargeError(
+                f"its headers have {header_size} bytes; the broker takes {self.max_header}", topic=topic
+            )
 
     def note(self, error: str) -> None:
         """Remember, and log if it is news, why it is not connected."""

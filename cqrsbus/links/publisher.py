@@ -4,7 +4,7 @@ from typing import Final
 
 from cqrsbus.links.line import Line
 from cqrsbus.links.outgoing import Outgoing
-from cqrsbus.links.requests import check_size, request_frame
+from cqrsbus.links.requests import request_frame
 from cqrsbus.links.window import Window
 from cqrsbus.wire.frames import HEAD_SIZE, Kind
 
@@ -52,12 +52,11 @@ class Publisher:
         assert publish is not None
         if origin is None:
             frame = request_frame(_PUBLISH, 0, message)
-            check_size(frame.size, frame.header_size, channel.terms, topic)
+            line.check_size(frame.size, frame.header_size, topic)
             self.window.use(frame.size)
             channel.put(frame)
             return
         size = HEAD_SIZE + len(topic) + origin.header_size + len(body)
-        if size > line.max_frame or origin.header_size > line.max_header:
-            check_size(size, origin.header_size, channel.terms, topic)
+        line.check_size(size, origin.header_size, topic)
         self.window.use(size)
         publish(topic, origin, message.number, body)

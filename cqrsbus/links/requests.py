@@ -5,7 +5,7 @@ from typing import Final
 
 from cqrsbus.errors import PayloadTooLargeError
 from cqrsbus.links.calls import Call, OpenCalls, Verb
-from cqrsbus.links.channel import Channel, Terms
+from cqrsbus.links.channel import Channel
 from cqrsbus.links.line import Line
 from cqrsbus.links.outgoing import Outgoing
 from cqrsbus.wire.frames import MAX_U16, MAX_U32, Flag, Frame, Kind
@@ -33,28 +33,6 @@ def request_frame(kind: int, flags: int, message: Outgoing) -> Frame:
         raise PayloadTooLargeError(f"its headers have {len(header)} bytes", topic=message.topic)
     tail = topic + header + message.body
     return Frame(kind, flags, 0, 0, 0, 0, b"", tail, len(topic), len(header))
-
-
-def check_size(size: int, header_size: int, terms: Terms, topic: str) -> None:
-    """Refuse what the broker would.
-
-    Args:
-        size: Bytes of the frame.
-        header_size: Those of its header.
-        terms: What the broker takes.
-        topic: What it is about, for the error.
-
-    Raises:
-        PayloadTooLargeError: It is larger than that.
-    """
-    if size > terms.max_frame:
-        raise PayloadTooLargeError(
-            f"with its head it has {size} bytes; the broker takes {terms.max_frame}", topic=topic
-        )
-    if header_size > terms.max_header:
-        raise PayloadTooLargeError(
-            f"its headers have {header_size} bytes; the broker takes {terms.max_header}", topic=topic
-        )
 
 
 def set_ttl(frame: Frame, deadline: float, now: float) -> None:
@@ -121,8 +99,7 @@ class Requests:
         now: float,
     ) -> Call:
         """Make a call that nothing is in the way of, on the line's channel; see :meth:`make`."""
-        if frame.size > self._line.max_frame or frame.header_size > self._line.max_header:
-            check_size(frame.size, frame.header_size, channel.terms, topic)
+        self._line.check_size(frame.size, frame.header_size, topic)
         set_ttl(frame, deadline, now)
         call = self._calls.open(verb, topic, timeout=timeout, deadline=deadline + GRACE)
         frame.id = call.id
