@@ -8,6 +8,7 @@ from cqrsbus import (
     ConnectionLostError,
     DeadlineExceededError,
     DeliveryUnknownError,
+    PayloadTooLargeError,
 )
 from cqrsbus.links.port import Described, Instance, LinkStatus, StreamTerms
 from cqrsbus.wire.frames import Flag, Frame, Kind
@@ -301,3 +302,15 @@ async def test_what_has_no_time_is_not_sent(timeout: float) -> None:
                 await call
             assert caught.value.stage == "connect"
         assert channel.silent
+
+
+@pytest.mark.parametrize("way", ["gather", "stream"])
+async def test_a_query_to_several_that_is_too_large_is_refused_and_takes_no_place(way: str) -> None:
+    channel = FakeChannel()
+    terms = StreamTerms(timeout=1, lasts=None, items=1, size=1)
+    async with running(channel) as (link, _):
+        large = outgoing(TERMS.max_frame)
+        with pytest.raises(PayloadTooLargeError, match=str(TERMS.max_frame)):
+            await (link.gather(large, timeout=1) if way == "gather" else link.stream(large, terms))
+        assert channel.silent
+        assert len(link._calls) == 0

@@ -76,3 +76,17 @@ def test_keys_may_come_while_others_are_taken() -> None:
             heap.set("later", 6.0)
     assert seen == ["a", "a+", "a++"]
     assert heap.earliest == 6.0
+
+
+def test_the_order_is_kept_when_what_is_kept_is_looked_through() -> None:
+    heap: DeadlineHeap[str] = DeadlineHeap()
+    heap.set("gone", 10.0)
+    heap.set("late", 5.0)
+    heap.discard("gone")
+    assert heap.earliest == 5.0
+    heap.set("early", 1.0)
+    for _ in range(2 * SLACK):
+        heap.set("crowd", 0.5)
+        heap.discard("crowd")
+    heap.set("between", 3.0)
+    assert list(heap.pop_expired(20.0)) == ["early", "between", "late"]
