@@ -18,9 +18,13 @@ pytestmark = pytest.mark.anyio
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
 
 _PROGRAM = """
+import signal
 import sys
 import anyio
 from cqrsbus.signals import until_signal
+
+# Whoever is started in the background of a script ignores it, and so would this, where the tests are run there.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 async def say_when_listening():
     await anyio.wait_all_tasks_blocked()
