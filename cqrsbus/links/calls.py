@@ -35,6 +35,7 @@ from cqrsbus.routing.deadlines import DeadlineHeap
 from cqrsbus.waiter import MakeWaiter, Waiter, waiters
 from cqrsbus.wire.failures import error_in
 from cqrsbus.wire.frames import Flag, Frame, Kind
+from cqrsbus.wire.origin import Origin
 
 # Plain numbers: looking up a member of an enum costs more than using it.
 _ASK: Final = Kind.ASK.value
@@ -126,11 +127,7 @@ class Call(OpenCall):
         self._waiter: Waiter | None = None
 
     def put(self, frame: Frame, channel: Channel) -> None:
-        """Put its request; one that is alone does not wait for others to go with it.
-
-        Of queries that are asked again as they are answered, all would come at once, or none: while they are answered,
-        nobody would ask. In two halves, one is answered while the other is asked.
-        """
+        """Put its request; one that is alone does not wait for others to go with it."""
         self._channel, open_calls = channel, len(self._calls)
         if open_calls == 1:
             channel.put_now(frame)
@@ -138,6 +135,22 @@ class Call(OpenCall):
             channel.put_portion(frame, open_calls // 2)
         else:
             channel.put(frame)
+
+    def ask(self, origin: Origin, number: int, body: bytes, ttl: int, channel: Channel) -> None:
+        """Put its query, which may go with others; else see :meth:`put`.
+
+        Of queries that are asked again as they are answered, all would come at once, or none: while they are answered,
+        nobody would ask. In two halves, one is answered while the other is asked.
+
+        Args:
+            origin: What the query says of itself, but for its number.
+            number: Its number.
+            body: The encoded query.
+            ttl: Milliseconds to answer it; 0 is no limit.
+            channel: Where it goes.
+        """
+        self._channel = channel
+        channel.ask(self.topic, origin, number, body, self.id, ttl, len(self._calls) // 2)
 
     @property
     def is_done(self) -> bool:

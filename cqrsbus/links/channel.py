@@ -85,6 +85,31 @@ class Channel(Protocol):
         """
         ...
 
+    def ask(self, topic: str, origin: Origin, number: int, body: bytes, id: int, ttl: int, enough: int, /) -> None:
+        """Buffer a query: :meth:`put_portion` for the usual case, which may join it with others.
+
+        Args:
+            topic: Where it goes.
+            origin: What it says of itself, but for its number.
+            number: Its number.
+            body: The encoded query.
+            id: The request's number.
+            ttl: Milliseconds to answer it; 0 is no limit.
+            enough: See :meth:`put_portion`; 0 sends it now.
+        """
+        ...
+
+    def answer(self, id: int, header: bytes, body: bytes, now: bool, /) -> None:
+        """Buffer an answer to what was delivered in a batch: it may be joined with others.
+
+        Args:
+            id: The delivery's number.
+            header: What it says of itself.
+            body: The encoded answer.
+            now: Whether it and what is buffered are sent now; see :meth:`put_now`.
+        """
+        ...
+
     def put_portion(self, frame: Frame, enough: int, /) -> None:
         """Buffer a frame of several that are put one after the other; when so many wait, they are sent.
 

@@ -6,14 +6,13 @@ from typing import Any
 from cqrsbus.errors import Code
 from cqrsbus.links.channel import Channel
 from cqrsbus.links.local_subscription import LocalSubscription
+from cqrsbus.links.source import Source
 from cqrsbus.wire.batch import bodies
-from cqrsbus.wire.envelope import DEFAULT_CONTENT_TYPE, Envelope, decode_envelope, is_short
+from cqrsbus.wire.envelope import Envelope
 from cqrsbus.wire.frames import Flag, Frame
-from cqrsbus.wire.origin import numbered
-from cqrsbus.wire.stamp import sender_of
 
 
-class EventSource:
+class EventSource(Source):
     """What all events of one frame have in common.
 
     Args:
@@ -23,54 +22,13 @@ class EventSource:
         deadline: When they are no longer worth starting, on anyio's clock.
     """
 
-    __slots__ = (
-        "_content_type",
-        "_envelope",
-        "_header",
-        "_stamp",
-        "channel",
-        "deadline",
-        "shared_size",
-        "subscription",
-        "topic",
-    )
+    __slots__ = ("shared_size", "subscription")
 
     def __init__(self, frame: Frame, channel: Channel, subscription: LocalSubscription, deadline: float | None) -> None:
-        self.topic = frame.topic
-        self.channel = channel
+        super().__init__(frame, channel, deadline)
         self.subscription = subscription
-        self.deadline = deadline
         #: Bytes that each event counts beside its body.
         self.shared_size = frame.topic_size + frame.header_size
-        self._header = frame.header
-        self._content_type = DEFAULT_CONTENT_TYPE if is_short(self._header) else ""
-        self._envelope: Envelope | None = None
-        self._stamp = frame.stamp
-
-    @property
-    def envelope(self) -> Envelope:
-        """What the first event says of itself, and all but for their ids.
-
-        Raises:
-            ProtocolError: It says nothing intelligible.
-        """
-        if self._envelope is None:
-            self._envelope = decode_envelope(self._header)
-        return self._envelope
-
-    @property
-    def content_type(self) -> str:
-        """What the bodies are.
-
-        Raises:
-            ProtocolError: The envelope does not tell.
-        """
-        return self._content_type or self.envelope.content_type
-
-    @property
-    def sender(self) -> str:
-        """The service that sent them, by the broker's stamp; empty if that says nothing intelligible."""
-        return sender_of(self._stamp)
 
 
 class EventDelivery:
@@ -105,7 +63,7 @@ class EventDelivery:
     @property
     def envelope(self) -> Envelope:
         """What the event says of itself."""
-        return numbered(self._source.envelope, self._place)
+        return self._source.envelope_at(self._place)
 
     @property
     def content_type(self) -> str:

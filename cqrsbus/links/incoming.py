@@ -9,12 +9,15 @@ from cqrsbus.links.calls import OpenCalls
 from cqrsbus.links.channel import Channel
 from cqrsbus.links.event_delivery import EventDeliveries
 from cqrsbus.links.local_subscription import LocalSubscription
+from cqrsbus.links.source import Source
+from cqrsbus.wire.batch import answers, bodies, messages_in
 from cqrsbus.wire.frames import Flag, Frame, Kind
 
 # Plain numbers: looking up a member of an enum costs more than using it.
 _CONFIRM: Final = Kind.CONFIRM.value
 _DELIVER: Final = Kind.DELIVER.value
 _REPLY: Final = Kind.REPLY.value
+_BATCH: Final = Flag.BATCH
 _SETTLED: Final = Flag.NEEDS_ACK | Flag.NEEDS_REPLY
 
 
@@ -52,10 +55,17 @@ class Incoming:
             if kind == _DELIVER:
                 self._deliver(frame)
             elif kind in (_REPLY, _CONFIRM):
-                self._calls.answer(frame)
+                self._answer(frame)
             else:
                 self._others[kind](frame)
         return True
+
+    def _answer(self, frame: Frame) -> None:
+        if frame.kind == _REPLY and frame.flags & _BATCH:
+            for reply in answers(frame):
+                self._calls.answer(reply)
+        else:
+            self._calls.answer(frame)
 
     def _deliver(self, frame: Frame) -> None:
         subscription = self._subscriptions.get(frame.channel)
@@ -63,14 +73,17 @@ class Incoming:
         if subscription is None:
             self._return_stray(frame)
         elif frame.id:
-            subscription.sink((BrokerDelivery(frame, self._channel, self.deliveries, deadline),))
+            source, given = Source(frame, self._channel, deadline), self.deliveries
+            said = bodies(frame) if frame.flags & _BATCH else [frame.body]
+            subscription.sink([BrokerDelivery(frame, source, place, body, given) for place, body in enumerate(said)])
         else:
             subscription.sink(EventDeliveries(frame, self._channel, subscription, deadline))
 
     def _return_stray(self, frame: Frame) -> None:
         """It crossed our UNSUBSCRIBE on the way: somebody else may want it."""
         if frame.flags & _SETTLED:
-            self._channel.put(Frame(Kind.NACK, id=frame.id, detail=Code.HANDLER_LOST))
+            for place in range(messages_in(frame)):
+                self._channel.put(Frame(Kind.NACK, id=frame.id + place, detail=Code.HANDLER_LOST))
 
     def lose(self) -> None:
         """The connection is lost: whoever asked over it cannot be answered any more."""

@@ -8,7 +8,7 @@ from cqrsbus.links.calls import Call, OpenCalls, Verb
 from cqrsbus.links.channel import Channel
 from cqrsbus.links.line import Line
 from cqrsbus.links.outgoing import Outgoing
-from cqrsbus.wire.frames import MAX_U16, MAX_U32, Flag, Frame, Kind
+from cqrsbus.wire.frames import HEAD_SIZE, MAX_U16, MAX_U32, Flag, Frame, Kind
 
 #: A broker says in time what was not done in time, and why; that word may take this many seconds to arrive.
 GRACE: Final = 0.5
@@ -44,8 +44,13 @@ def set_ttl(frame: Frame, deadline: float, now: float) -> None:
         now: The time on the same clock.
     """
     if deadline != math.inf:
-        milliseconds = int((deadline - now) * 1000)
-        frame.ttl = MAX_U32 if milliseconds > MAX_U32 else 1 if milliseconds < 1 else milliseconds
+        frame.ttl = milliseconds(deadline - now)
+
+
+def milliseconds(timeout: float) -> int:
+    """How a head says the seconds that there are to answer: where there is a limit, it is never 0."""
+    left = int(timeout * 1000)
+    return MAX_U32 if left > MAX_U32 else 1 if left < 1 else left
 
 
 class Requests:
@@ -64,7 +69,19 @@ class Requests:
 
     def ask(self, message: Outgoing, timeout: float | None) -> Call | None:
         """See :meth:`Link.ask_nowait`."""
-        return self.make(Verb.ASK, _ASK, Flag.NONE, message, timeout)
+        origin, calls, channel = message.origin, self._calls, self._line.channel
+        if origin is None or channel is None:
+            return self.make(Verb.ASK, _ASK, Flag.NONE, message, timeout)
+        now, topic, body = calls.now(), message.topic, message.body
+        deadline = math.inf if timeout is None else now + timeout
+        if deadline <= now or calls.is_full or not channel.has_room:
+            return None
+        # Not from the deadline, which would be rounded either way: who grants the same time says the same.
+        ttl = 0 if timeout is None or timeout == math.inf else milliseconds(timeout)
+        self._line.check_size(HEAD_SIZE + len(topic) + origin.header_size + len(body), origin.header_size, topic)
+        call = calls.open(Verb.ASK, topic, timeout=timeout, deadline=deadline + GRACE)
+        call.ask(origin, message.number, body, ttl, channel)
+        return call
 
     def make(self, verb: Verb, kind: int, flags: int, message: Outgoing, timeout: float | None) -> Call | None:
         """Make a call if nothing is in its way; else None: it has to wait for something first.

@@ -54,6 +54,8 @@ class SocketChannel:
         self.put_portion: Callable[[Frame, int], None] = self._out.put_portion
         self.put_now: Callable[[Frame], None] = self._out.put_now
         self.publish: Callable[[str, Origin, int, bytes], None] = self._out.publish
+        self.ask: Callable[[str, Origin, int, bytes, int, int, int], None] = self._out.ask
+        self.answer: Callable[[int, bytes, bytes, bool], None] = self._out.answer
 
     @property
     def last_received(self) -> float:

@@ -26,9 +26,6 @@ from cqrsbus.routing.output import Output
 from cqrsbus.routing.peer import Peer, Subscription
 from cqrsbus.wire.frames import MAX_U32, Flag, Frame, Kind
 
-# A plain number: looking up a member of an enum costs more than using it.
-_DELIVER: Final = Kind.DELIVER.value
-_BATCH: Final = Flag.BATCH
 _SETTLED: Final = Flag.NEEDS_ACK | Flag.NEEDS_REPLY
 
 
@@ -192,8 +189,7 @@ class Courier:
         return rest
 
     def _give(self, group: ConsumerGroup, member: Subscription, job: Job, now: float) -> None:
-        peer, frame = member.peer, job.frame
-        delivery_id = 0
+        peer, delivery_id = member.peer, 0
         if job.flags & _SETTLED:
             peer.last_delivery = delivery_id = peer.last_delivery + 1
             delivery = peer.deliveries[delivery_id] = Delivery(delivery_id, job, member)
@@ -201,21 +197,7 @@ class Courier:
                 self._given(job.request, job, delivery)
         group.give(member, job)
         self._counters.delivered += job.count
-        self._output.emit(
-            peer,
-            Frame(
-                _DELIVER,
-                job.flags,
-                job.count if job.flags & _BATCH else job.attempt,
-                member.channel,
-                delivery_id,
-                0 if job.deadline is None else _remaining(job.deadline, now),
-                job.stamp,
-                frame.tail,
-                frame.topic_size,
-                frame.header_size,
-            ),
-        )
+        self._output.deliver(member, job, delivery_id, 0 if job.deadline is None else _remaining(job.deadline, now))
         if job.flags & Flag.STREAMED and job.request is not None:
             self._stream_begins(job.request)
 

@@ -15,7 +15,7 @@ from cqrsbus.routing.courier import Courier
 from cqrsbus.routing.job import Job, deadline_of
 from cqrsbus.routing.peer import Peer
 from cqrsbus.routing.topology import Topology
-from cqrsbus.wire.batch import MAX_BATCH_HEADER, check_batch, events_in, frames_size
+from cqrsbus.wire.batch import MAX_BATCH_HEADER, check_batch, frames_size, messages_in
 from cqrsbus.wire.envelope import check_envelope
 from cqrsbus.wire.frames import Flag, Frame
 
@@ -49,7 +49,7 @@ class FanOut:
             check_batch(frame, self._max_header)
         else:
             check_envelope(frame.header)
-        self._counters.published += events_in(frame)
+        self._counters.published += messages_in(frame)
         if peer.unreturned >= self._window:
             raise ProtocolError("published beyond the window", code=Code.WINDOW_EXCEEDED)
         peer.unreturned += frames_size(frame)
@@ -70,7 +70,7 @@ class FanOut:
             # Once for all who do not take them together.
             singles = singles or (whole.singles() if whole.flags else [whole])
             for single in singles:
-                job = single if group.is_broadcast else Job(single.frame, peer.stamp, deadline, Flag.NEEDS_ACK)
+                job = single if group.is_broadcast else Job(single.content, peer.stamp, deadline, Flag.NEEDS_ACK)
                 self._offer(peer, group, job, now)
                 if group.is_cut_off:
                     break

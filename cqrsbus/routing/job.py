@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 from cqrsbus.errors import Code, ProtocolError
 from cqrsbus.routing.peer import Peer, Subscription
-from cqrsbus.wire.batch import cut, events_in, events_size, leading, singles
+from cqrsbus.routing.query_batch import QueryPart
+from cqrsbus.wire.batch import cut, leading, messages_in, messages_size, singles
 from cqrsbus.wire.frames import MAX_U16, MAX_U32, Flag, Frame
 
 if TYPE_CHECKING:
@@ -20,40 +21,53 @@ class Job:
     """A message, or a batch of events, for one member of a consumer group; shared by every group of a fan-out.
 
     Args:
-        frame: The frame as it came: its tail is forwarded untouched.
+        content: The frame as it came, whose tail is forwarded untouched; or one of the queries that came in one.
         stamp: What the broker says of the sender.
         deadline: When it is no longer worth starting, on the router's clock; None for never.
         flags: What the delivery asks of the handler.
         request: Whom to answer, if anybody.
     """
 
-    __slots__ = ("attempt", "count", "deadline", "flags", "frame", "request", "size", "stamp")
+    __slots__ = ("attempt", "content", "count", "deadline", "flags", "request", "size", "stamp")
 
     def __init__(
-        self, frame: Frame, stamp: bytes, deadline: float | None, flags: int, request: "Request | None" = None
+        self,
+        content: Frame | QueryPart,
+        stamp: bytes,
+        deadline: float | None,
+        flags: int,
+        request: "Request | None" = None,
     ) -> None:
-        self.frame = frame
+        self.content = content
         self.stamp = stamp
         self.deadline = deadline
         self.flags = flags
         self.request = request
         #: Messages, and their bytes.
-        self.count = events_in(frame)
-        self.size = events_size(frame)
+        if isinstance(content, QueryPart):
+            self.count, self.size = 1, content.size
+        else:
+            self.count, self.size = messages_in(content), messages_size(content)
         #: Counts the times it was started, from 1.
         self.attempt = 1
 
     def cut(self, messages: int, size: int) -> "tuple[Job, Job | None]":
         """Cut a batch where credit for so many messages and bytes ends; the last message may exceed the bytes."""
-        fitting = leading(self.frame, messages, size)
+        frame = self._frame
+        fitting = leading(frame, messages, size)
         if fitting == self.count:
             return self, None
-        first, rest = cut(self.frame, fitting)
+        first, rest = cut(frame, fitting)
         return Job(first, self.stamp, self.deadline, self.flags), Job(rest, self.stamp, self.deadline, self.flags)
 
     def singles(self) -> "list[Job]":
         """The events of a batch one by one."""
-        return [Job(frame, self.stamp, self.deadline, self.flags & ~Flag.BATCH) for frame in singles(self.frame)]
+        return [Job(frame, self.stamp, self.deadline, self.flags & ~Flag.BATCH) for frame in singles(self._frame)]
+
+    @property
+    def _frame(self) -> Frame:
+        assert isinstance(self.content, Frame)
+        return self.content
 
 
 class StreamCredit:
@@ -99,12 +113,15 @@ class Request:
         id: The number it gave the request.
         wants_reply: Whether the handler answers it (ASK, SEND with WAIT), or the broker when it has handed
             the message over (SEND).
+        batched: Whether it came in a batch: so may its answer.
         credit: What may be answered, if the answer is a stream.
         poll: What it is one part of, if every instance is asked.
         asked: The instance that this part is for.
     """
 
-    __slots__ = ("asked", "credit", "delivery", "done", "id", "peer", "poll", "waits_in", "wants_reply")
+    __slots__ = (
+        "asked", "batched", "credit", "delivery", "done", "id", "peer", "poll", "waits_in", "wants_reply",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -112,6 +129,7 @@ class Request:
         id: int,
         *,
         wants_reply: bool,
+        batched: bool = False,
         credit: StreamCredit | None = None,
         poll: "Poll | None" = None,
         asked: Peer | None = None,
@@ -119,6 +137,7 @@ class Request:
         self.peer = peer
         self.id = id
         self.wants_reply = wants_reply
+        self.batched = batched
         self.credit = credit
         self.poll = poll
         self.asked = asked

@@ -1,36 +1,90 @@
-"""What the router decided, to be carried out in order."""
+"""What the router decided, to be carried out in order.
+
+Queries that came in a batch and go on to the same member, and their answers, are joined as far as their numbers follow
+each other. Whatever else is said in between may come behind: it never says anything of what is joined before it.
+"""
 
 from typing import Final
 
 from cqrsbus.errors import BusError, Code
-from cqrsbus.routing.job import Delivery
-from cqrsbus.routing.peer import Peer
+from cqrsbus.routing.job import Delivery, Job
+from cqrsbus.routing.peer import Peer, Subscription
+from cqrsbus.routing.query_batch import QueryPart
+from cqrsbus.wire.batch import BatchWriter
 from cqrsbus.wire.failures import fields_of
 from cqrsbus.wire.frames import Flag, Frame, Kind
 from cqrsbus.wire.header import encode_header
 
 #: A peer's number and a frame to send to it. After an ERROR frame its connection is to be closed.
 Emission = tuple[int, Frame]
-# A plain number: looking up a member of an enum costs more than using it.
+# Plain numbers: looking up a member of an enum costs more than using it.
+_DELIVER: Final = Kind.DELIVER.value
+_BATCH: Final = Flag.BATCH
 _REPLY: Final = Kind.REPLY.value
 
 
 class Output:
     """Collects emissions until they are taken."""
 
-    __slots__ = ("_emissions",)
+    __slots__ = ("_answers", "_deliveries", "_emissions", "_last_part")
 
     def __init__(self) -> None:
         self._emissions: list[Emission] = []
+        self._answers = _Joined()
+        self._deliveries = _Joined()
+        self._last_part: QueryPart | None = None
 
     def emit(self, peer: Peer, frame: Frame) -> None:
         """Send a frame to a peer."""
         self._emissions.append((peer.number, frame))
 
+    def deliver(self, member: Subscription, job: Job, id: int, ttl: int) -> None:
+        """Give a message to a member.
+
+        Args:
+            member: Who it is for.
+            job: The message, or a batch of events.
+            id: The delivery's number; 0 if it is not to be settled.
+            ttl: Milliseconds left; 0 is no limit.
+        """
+        content, number = job.content, member.peer.number
+        if isinstance(content, QueryPart):
+            self._deliver_part(member, job, content, id, ttl)
+            return
+        self._last_part = None
+        detail = job.count if job.flags & _BATCH else job.attempt
+        frame = Frame(
+            _DELIVER, job.flags, detail, member.channel, id, ttl, job.stamp, content.tail, content.topic_size,
+            content.header_size,
+        )  # fmt: skip
+        self._emissions.append((number, frame))
+
+    def _deliver_part(self, member: Subscription, job: Job, part: QueryPart, id: int, ttl: int) -> None:
+        number, joined = member.peer.number, self._deliveries
+        if not (member.batches and joined.continues(number, id) and part.follows(self._last_part)):
+            batch, header = part.batch, part.batch.header_at(part.place)
+            frame = Frame(
+                _DELIVER, job.flags, job.attempt, member.channel, id, ttl, job.stamp, batch.topic + header,
+                len(batch.topic), len(header),
+            )  # fmt: skip
+            joined.begin(number, frame)
+            self._emissions.append((number, frame))
+        joined.add(part.body)
+        self._last_part = part
+
     def answer(self, peer: Peer, request_id: int, reply: Frame, stamp: bytes) -> None:
         """Forward a handler's reply to the one who asked, under the number that one gave."""
         answer = Frame(_REPLY, reply.flags, reply.detail, 0, request_id, 0, stamp, reply.tail, 0, reply.header_size)
         self._emissions.append((peer.number, answer))
+
+    def join_answer(self, peer: Peer, request_id: int, reply: Frame, stamp: bytes) -> None:
+        """Forward a handler's reply to one who asked in a batch: with others that it follows."""
+        joined, number, header = self._answers, peer.number, reply.header
+        if not (joined.continues(number, request_id) and joined.says(stamp, header)):
+            frame = Frame(_REPLY, 0, 0, 0, request_id, 0, stamp, header, 0, len(header))
+            joined.begin(number, frame)
+            self._emissions.append((number, frame))
+        joined.add(reply.body)
 
     def pay(self, delivery: Delivery, items: int, size: int) -> None:
         """Tell a handler that its stream may go on."""
@@ -54,5 +108,44 @@ class Output:
 
     def take(self) -> list[Emission]:
         """Hand over what was collected."""
+        self._answers.end()
+        self._deliveries.end()
+        self._last_part = None
         taken, self._emissions = self._emissions, []
         return taken
+
+
+class _Joined:
+    """What goes to one peer in one frame, which is among the emissions already."""
+
+    __slots__ = ("_batch", "_to")
+
+    def __init__(self) -> None:
+        self._batch: BatchWriter | None = None
+        self._to = 0
+
+    def continues(self, to: int, id: int) -> bool:
+        """Whether there is a frame for this peer, in which this number is the next."""
+        batch = self._batch
+        return batch is not None and self._to == to and batch.next_id == id
+
+    def says(self, stamp: bytes, header: bytes) -> bool:
+        """Whether the frame says the same of its sender and of all that is in it."""
+        batch = self._batch
+        return batch is not None and batch.frame.stamp == stamp and batch.frame.tail == header
+
+    def begin(self, to: int, frame: Frame) -> None:
+        """Begin with another frame, to which nothing was added."""
+        self.end()
+        self._batch, self._to = BatchWriter(frame), to
+
+    def add(self, body: bytes) -> None:
+        """Add what is next."""
+        assert self._batch is not None
+        self._batch.add(body)
+
+    def end(self) -> None:
+        """Write the frame."""
+        batch, self._batch = self._batch, None
+        if batch is not None:
+            batch.end()

@@ -68,6 +68,8 @@ class Requests:
         self._counters.replied += 1
         if request.poll is not None:
             self._output.partial(request.peer, request.id, reply, by)
+        elif request.batched and not reply.flags:
+            self._output.join_answer(request.peer, request.id, reply, by.stamp)
         else:
             self._output.answer(request.peer, request.id, reply, by.stamp)
         self._close(request)

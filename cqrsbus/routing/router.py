@@ -28,10 +28,11 @@ from cqrsbus.routing.job import Delivery, Job, Poll, Request, StreamCredit, dead
 from cqrsbus.routing.limits import RoutingLimits
 from cqrsbus.routing.output import Emission, Output
 from cqrsbus.routing.peer import Peer, Subscription
+from cqrsbus.routing.query_batch import QueryBatch, QueryPart
 from cqrsbus.routing.requests import Requests
 from cqrsbus.routing.topology import Topology
 from cqrsbus.topics import validate_topic
-from cqrsbus.wire.batch import MAX_BATCH_HEADER
+from cqrsbus.wire.batch import MAX_BATCH_HEADER, answers, bodies, check_batch, check_bodies
 from cqrsbus.wire.envelope import check_envelope
 from cqrsbus.wire.frames import MAX_U16, RESERVED_FLAGS, Flag, Frame, Kind
 from cqrsbus.wire.header import decode_header
@@ -53,6 +54,7 @@ class Router:
         self._deadlines: DeadlineHeap[Request | Poll | ConsumerGroup] = DeadlineHeap()
         self._topology = Topology(self.limits)
         self._courier = Courier(self.limits, self.counters, self._output, self._deadlines)
+        self._max_batch_header = min(max_header, MAX_BATCH_HEADER)
         self._fan_out = FanOut(self.limits.publish_window, max_header, self._topology, self._courier, self.counters)
         self._requests = Requests(self.limits.max_open_requests, self.counters, self._output, self._deadlines)
         self._receivers: dict[int, Callable[[Peer, Frame, float], None]] = {
@@ -111,8 +113,7 @@ class Router:
         except ProtocolError as error:
             self._output.end(peer, error.code, error.reason)
         except BusError as error:
-            self.counters.rejected += 1
-            self._output.reject(peer, frame.id, error)
+            self._refuse(peer, frame.id, error)
         return self._output.take()
 
     def expire(self, now: float) -> list[Emission]:
@@ -136,6 +137,9 @@ class Router:
         self._request(peer, frame, group, now, flags=Flag.NEEDS_REPLY if waits else Flag.NEEDS_ACK)
 
     def _on_ask(self, peer: Peer, frame: Frame, now: float) -> None:
+        if frame.flags & Flag.BATCH:
+            self._on_ask_batch(peer, frame, now)
+            return
         self.counters.asked += 1
         if frame.flags == Flag.EVERY | Flag.STREAM:
             raise ProtocolError("every instance's stream cannot be asked for", code=Code.UNSUPPORTED)
@@ -159,6 +163,34 @@ class Router:
         if given and not request.wants_reply:
             return
         self._requests.open(request, job.deadline)
+
+    def _on_ask_batch(self, peer: Peer, frame: Frame, now: float) -> None:
+        if frame.flags != Flag.BATCH:
+            raise ProtocolError("only queries with one answer each are asked in batches", code=Code.UNSUPPORTED)
+        check_batch(frame, self._max_batch_header)
+        self.counters.asked += frame.detail
+        group, batch, deadline = (
+            self._topology.query_group(frame.tail[: frame.topic_size]),
+            QueryBatch(frame),
+            deadline_of(frame, now),
+        )
+        for place, body in enumerate(bodies(frame)):
+            try:
+                if group is None:
+                    raise self._nobody(frame, "query")
+                self._requests.check(peer, frame.id + place)
+                request = Request(peer, frame.id + place, wants_reply=True, batched=True)
+                job = Job(QueryPart(batch, place, body), peer.stamp, deadline, Flag.NEEDS_REPLY, request)
+                self._courier.offer(group, job, now)
+                self._requests.open(request, deadline)
+            except ProtocolError:
+                raise
+            except BusError as error:
+                self._refuse(peer, frame.id + place, error)
+
+    def _refuse(self, peer: Peer, request_id: int, error: BusError) -> None:
+        self.counters.rejected += 1
+        self._output.reject(peer, request_id, error)
 
     def _poll(self, peer: Peer, frame: Frame, group: ConsumerGroup, now: float) -> None:
         """Ask every instance; first the caller is told which those are."""
@@ -186,6 +218,16 @@ class Router:
 
     def _on_reply(self, peer: Peer, frame: Frame, now: float) -> None:
         decode_header(frame.header)
+        if not frame.flags & Flag.BATCH:
+            self._reply(peer, frame, now)
+            return
+        if frame.flags != Flag.BATCH or frame.topic_size:
+            raise ProtocolError("a batch of replies has no topic, and each is the only one, and no failure")
+        check_bodies(frame)
+        for reply in answers(frame):
+            self._reply(peer, reply, now)
+
+    def _reply(self, peer: Peer, frame: Frame, now: float) -> None:
         delivery = self._delivery(peer, frame)
         if delivery is None:
             self.counters.late_replies += 1

@@ -133,6 +133,15 @@ class TappedChannel:
         """See :meth:`Channel.publish`."""
         self.put(Frame.of(Kind.PUBLISH, topic=topic.encode(), header=origin.header(number), body=body))
 
+    def ask(self, topic: str, origin: Origin, number: int, body: bytes, id: int, ttl: int, enough: int) -> None:
+        """See :meth:`Channel.ask`."""
+        frame = Frame.of(Kind.ASK, topic=topic.encode(), header=origin.header(number), body=body, id=id, ttl=ttl)
+        self.put(frame)
+
+    def answer(self, id: int, header: bytes, body: bytes, now: bool) -> None:
+        """See :meth:`Channel.answer`."""
+        self.put(Frame.of(Kind.REPLY, id=id, header=header, body=body))
+
     def put_portion(self, frame: Frame, enough: int) -> None:
         """See :meth:`Channel.put_portion`."""
         self.put(frame)

@@ -60,6 +60,22 @@ class Outbox(SendBuffer):
         else:
             self.flush_soon()
 
+    def ask(self, topic: str, origin: Origin, number: int, body: bytes, id: int, ttl: int, enough: int) -> None:
+        """Add a query, to be sent soon, and perhaps with others; at once if so many wait, or none is enough."""
+        self.put_query(topic, origin, number, body, id, ttl)
+        if not enough or LEAST_AT_ONCE <= self.waiting >= min(enough, FRAMES_AT_ONCE):
+            self.flush_nowait()
+        else:
+            self.flush_soon()
+
+    def answer(self, id: int, header: bytes, body: bytes, now: bool) -> None:
+        """Add an answer, to be sent soon, and perhaps with others; or at once."""
+        self.put_answer(id, header, body)
+        if now or self.waiting >= FRAMES_AT_ONCE:
+            self.flush_nowait()
+        else:
+            self.flush_soon()
+
     def put_now(self, frame: Frame) -> None:
         """Add a frame, and send it at once; nobody is woken for what is sent already."""
         self.put(frame)

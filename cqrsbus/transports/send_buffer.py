@@ -4,11 +4,13 @@ The rules:
 
 1. What is put in one go leaves in one write: small frames joined, up to 64 KiB, and large ones as they are, up to 1
    MiB.
-2. Events on one topic that are put one behind the other leave in one batch, until something else is put or it is ended.
+2. Events on one topic that are put one behind the other leave in one batch, and so do queries and answers, until
+   something else is put or it is ended.
 3. Whatever a write was not taken of is put back, and is the first of the next one.
 """
 
 from collections import deque
+from typing import Final
 
 from cqrsbus.transports.port import MOST_BUFFERS
 from cqrsbus.wire.batch import LENGTH_IN_BATCH, MAX_BATCH_HEADER, BatchWriter
@@ -19,22 +21,25 @@ from cqrsbus.wire.origin import Origin
 WRITE_SIZE = 65536
 #: What one system call is given at most: a body of 1 MiB, and what stands before it.
 LONGEST_WRITE = 1024 * 1024 + WRITE_SIZE
-#: A batch has at most so many events and bytes: what it is for, to save work for each event, is achieved by then.
-BATCH_EVENTS = 128
+#: A batch has at most so many messages and bytes: what it is for, to save work for each, is achieved by then.
+BATCH_MESSAGES = 128
 BATCH_SIZE = 32768
-#: A larger event has a frame of its own, which is not copied so often.
+#: A larger message has a frame of its own, which is not copied so often.
 LARGEST_IN_BATCH = 2048
 #: Up to this size a copy costs less than to keep the tail apart, which other connections may share.
 SHARED_FROM = 1024
 #: From this size it is handed to the system as it is.
 UNJOINED_FROM = 16384
-_PUBLISH = Kind.PUBLISH.value
+# Plain numbers: looking up a member of an enum costs more than using it.
+_ASK: Final = Kind.ASK.value
+_PUBLISH: Final = Kind.PUBLISH.value
+_REPLY: Final = Kind.REPLY.value
 
 
 class SendBuffer:
     """Frames that wait to be sent."""
 
-    __slots__ = ("_batch", "_large", "chunks", "closed", "max_batch", "size")
+    __slots__ = ("_batch", "_large", "_next_number", "_origin", "_topic", "chunks", "closed", "max_batch", "size")
 
     def __init__(self) -> None:
         #: Whether nothing is taken any more.
@@ -48,6 +53,16 @@ class SendBuffer:
         #: Whether there may be a chunk that is not worth joining.
         self._large = False
         self._batch: BatchWriter | None = None
+        #: What the messages of the batch say of themselves, their topic, and the number of the next one.
+        self._origin: Origin | None = None
+        self._topic = ""
+        self._next_number = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many frames and messages wait."""
+        batch = self._batch
+        return len(self.chunks) if batch is None else len(self.chunks) + batch.count
 
     def put(self, frame: Frame) -> None:
         """Add a frame."""
@@ -61,24 +76,62 @@ class SendBuffer:
         """Add an event: a PUBLISH frame, or a part of one; returns whether it is the first of it."""
         if self.closed:
             return False
-        size = len(body)
-        if size > LARGEST_IN_BATCH or origin.header_size > MAX_BATCH_HEADER:
-            self.put(Frame.of(_PUBLISH, topic=topic.encode(), header=origin.header(number), body=body))
-            return True
-        batch = self._batch
+        batch, size = self._batch, len(body)
         if (
             batch is None
-            or batch.next_number != number
-            or batch.topic != topic
-            or not batch.origin.same(origin)
-            or batch.count >= BATCH_EVENTS
-            or batch.size + size > self.max_batch
+            or self._next_number != number
+            or batch.frame.kind != _PUBLISH
+            or self._is_full(batch, size)
+            or not self._is_of(topic, origin)
         ):
-            self.end_batch()
-            batch = self._batch = BatchWriter(topic, origin, number)
-        batch.add(body)
-        self.size += LENGTH_IN_BATCH + size
+            frame = self._of(_PUBLISH, topic, origin, number)
+            if size > LARGEST_IN_BATCH or origin.header_size > MAX_BATCH_HEADER:
+                self._put_alone(frame, body)
+                return True
+            batch = self._begin(frame)
+        self._add(batch, body)
         return batch.count == 1
+
+    def put_query(self, topic: str, origin: Origin, number: int, body: bytes, id: int, ttl: int) -> None:
+        """Add a query: an ASK frame, or a part of one."""
+        if self.closed:
+            return
+        batch, size = self._batch, len(body)
+        if (
+            batch is None
+            or self._next_number != number
+            or batch.frame.kind != _ASK
+            or batch.next_id != id
+            or batch.frame.ttl != ttl
+            or self._is_full(batch, size)
+            or not self._is_of(topic, origin)
+        ):
+            frame = self._of(_ASK, topic, origin, number)
+            frame.id, frame.ttl = id, ttl
+            if size > LARGEST_IN_BATCH or origin.header_size > MAX_BATCH_HEADER:
+                self._put_alone(frame, body)
+                return
+            batch = self._begin(frame)
+        self._add(batch, body)
+
+    def put_answer(self, id: int, header: bytes, body: bytes) -> None:
+        """Add an answer to a delivery that came in a batch: a REPLY frame, or a part of one."""
+        if self.closed:
+            return
+        batch, size = self._batch, len(body)
+        if (
+            batch is None
+            or batch.frame.kind != _REPLY
+            or batch.next_id != id
+            or batch.frame.tail != header
+            or self._is_full(batch, size)
+        ):
+            frame = Frame(_REPLY, id=id, tail=header, header_size=len(header))
+            if size > LARGEST_IN_BATCH:
+                self._put_alone(frame, body)
+                return
+            batch = self._begin(frame)
+        self._add(batch, body)
 
     def put_bytes(self, data: bytes) -> None:
         """Add bytes that are no frame."""
@@ -89,11 +142,11 @@ class SendBuffer:
         self.size += len(data)
 
     def end_batch(self) -> None:
-        """Let the events that were put last be sent; what is put from now on is not joined to them."""
+        """Let what was put last be sent; what is put from now on is not joined to it."""
         batch, self._batch = self._batch, None
         if batch is not None:
             self.size -= batch.size
-            self._append(batch.frame())
+            self._append(batch.end())
 
     def clear(self) -> None:
         """Forget everything."""
@@ -142,6 +195,34 @@ class SendBuffer:
     def sent(self, size: int) -> None:
         """So many bytes of what was taken wait no more."""
         self.size -= size
+
+    def _of(self, kind: int, topic: str, origin: Origin, number: int) -> Frame:
+        """The frame of the first message that may go in a batch, but for its body."""
+        topic_bytes, header = topic.encode(), origin.header(number)
+        self._topic, self._origin, self._next_number = topic, origin, number
+        return Frame(kind, tail=topic_bytes + header, topic_size=len(topic_bytes), header_size=len(header))
+
+    def _is_of(self, topic: str, origin: Origin) -> bool:
+        """Whether a message says of itself what the others in the batch do."""
+        begun = self._origin
+        return self._topic == topic and begun is not None and (begun is origin or begun.same(origin))
+
+    def _is_full(self, batch: BatchWriter, size: int) -> bool:
+        return size > LARGEST_IN_BATCH or batch.count >= BATCH_MESSAGES or batch.size + size > self.max_batch
+
+    def _begin(self, frame: Frame) -> BatchWriter:
+        self.end_batch()
+        batch = self._batch = BatchWriter(frame)
+        return batch
+
+    def _add(self, batch: BatchWriter, body: bytes) -> None:
+        batch.add(body)
+        self._next_number += 1
+        self.size += LENGTH_IN_BATCH + len(body)
+
+    def _put_alone(self, frame: Frame, body: bytes) -> None:
+        frame.tail += body
+        self.put(frame)
 
     def _append(self, frame: Frame) -> None:
         head, tail = frame.head(), frame.tail

@@ -27,6 +27,7 @@ MIN_LENGTH: Final = HEAD_SIZE - LENGTH_SIZE
 
 MAX_U16: Final = 0xFFFF
 MAX_U32: Final = 0xFFFF_FFFF
+MAX_U64: Final = 0xFFFF_FFFF_FFFF_FFFF
 
 
 class Kind(IntEnum):
@@ -71,7 +72,7 @@ class Flag:
     STREAM: Final = 0x02
     #: SUBSCRIBE: messages for this group are kept while nobody is connected.
     DURABLE: Final = 0x01
-    #: PUBLISH, DELIVER: several events, see batch.py; ``detail`` is how many.
+    #: ASK, PUBLISH, DELIVER, REPLY: several messages, see batch.py; ``detail`` is how many.
     BATCH: Final = 0x10
     #: DELIVER: settle with ACK or NACK.
     NEEDS_ACK: Final = 0x01
@@ -95,10 +96,10 @@ KNOWN_FLAGS: Final[dict[int, int]] = {
     **{kind.value: Flag.NONE for kind in Kind},
     Kind.SUBSCRIBE: Flag.DURABLE,
     Kind.SEND: Flag.WAIT,
-    Kind.ASK: Flag.EVERY | Flag.STREAM,
+    Kind.ASK: Flag.EVERY | Flag.STREAM | Flag.BATCH,
     Kind.PUBLISH: Flag.BATCH,
     Kind.DELIVER: Flag.NEEDS_ACK | Flag.NEEDS_REPLY | Flag.REDELIVERED | Flag.STREAMED | Flag.BATCH,
-    Kind.REPLY: Flag.MORE | Flag.FAILED,
+    Kind.REPLY: Flag.MORE | Flag.FAILED | Flag.BATCH,
     Kind.CONFIRM: Flag.CUMULATIVE,
     Kind.ACK: Flag.CUMULATIVE,
     Kind.CREDIT: Flag.OF_STREAM,
@@ -123,7 +124,7 @@ class Frame:
     Args:
         kind: One of :class:`Kind`.
         flags: Bits of :class:`Flag` that the kind knows.
-        detail: An error code, a delivery's attempt, a batch's events, or a credit's messages.
+        detail: An error code, a delivery's attempt, how many a batch has, or a credit's messages.
         channel: The subscription concerned; 0 is the connection itself.
         id: The request's or the delivery's number on this connection.
         ttl: Milliseconds left to answer; 0 is no limit.

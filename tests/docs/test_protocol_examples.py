@@ -14,7 +14,7 @@ from cqrsbus.contracts.contract import decode_contracts, encode_contracts
 from cqrsbus.errors import Code, RemoteError
 from cqrsbus.routing.limits import MAX_CONTRACT, MAX_CONTRACTS, MAX_DESCRIBED, RoutingLimits
 from cqrsbus.routing.router import Router
-from cqrsbus.wire.batch import bodies, check_batch
+from cqrsbus.wire.batch import bodies, check_batch, check_bodies
 from cqrsbus.wire.connection import PREAMBLE, RECEIVES, Role, State
 from cqrsbus.wire.envelope import decode_envelope
 from cqrsbus.wire.failures import error_in
@@ -25,14 +25,18 @@ from cqrsbus.wire.reader import FrameReader
 PAGE = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text(encoding="utf-8")
 
 
+#: What each of several bodies in one frame is called.
+_BATCHED = ("event", "query", "answer")
+
+
 class Example:
     """One fenced block ``frame``: what the frame says, and its bytes."""
 
     def __init__(self, block: str) -> None:
         lines = [line.split(maxsplit=1) for line in block.strip().splitlines()]
-        self.events = [value.encode() for key, value in lines if key == "event"]
+        self.batched = [value.encode() for key, value in lines if key in _BATCHED]
         self.data = bytes.fromhex("".join(value for key, value in lines if key == "hex"))
-        self.fields = {key: value for key, value in lines if key not in ("hex", "event")}
+        self.fields = {key: value for key, value in lines if key not in ("hex", *_BATCHED)}
         self.speaker = self.fields.pop("from", "")
         self.listener = self.fields.pop("to", "")
 
@@ -44,7 +48,7 @@ class Example:
             Kind[fields.pop("kind")],
             topic=fields.pop("topic", "").encode(),
             header=_packed(fields.pop("header", "{}")),
-            body=_batched(self.events) or fields.pop("body", "").encode(),
+            body=_batched(self.batched) or fields.pop("body", "").encode(),
             **numbers,
         )
         frame.stamp = _packed(fields.pop("stamp", "{}"))
@@ -52,8 +56,8 @@ class Example:
         return frame
 
 
-def _batched(events: list[bytes]) -> bytes:
-    return b"".join([*(len(event).to_bytes(4, "big") for event in events), *events])
+def _batched(bodies: list[bytes]) -> bytes:
+    return b"".join([*(len(body).to_bytes(4, "big") for body in bodies), *bodies])
 
 
 def _packed(text: str) -> bytes:
@@ -93,6 +97,7 @@ def test_the_examples_show_what_they_promise() -> None:
         *("ASK", "CONFIRM", "DELIVER", "REPLY", "REPLY", "REPLY"),
         *("ASK", "DELIVER", "REPLY", "REPLY"),
         *("SUBSCRIBE", "CONFIRM", "DESCRIBE", "REPLY", "REPLY"),
+        *("ASK", "DELIVER", "REPLY", "REPLY"),
     ]
 
 
@@ -142,16 +147,19 @@ def test_the_failure_in_the_examples_is_one_that_a_caller_makes_again() -> None:
 def test_envelopes_in_the_examples_are_envelopes() -> None:
     carriers = [example for example in EXAMPLES if example.fields["kind"] in ("SEND", "ASK", "PUBLISH")]
     ids = [decode_envelope(each.frame().header).message_id for each in carriers]
-    assert sorted(ids) == ["m000000000007", "m1", "m2", "m3", "m4", "m5", "m6"]
+    assert sorted(ids) == ["m000000000007", "m000000000009", "m1", "m2", "m3", "m4", "m5", "m6"]
 
 
 def test_batches_in_the_examples_are_batches() -> None:
     batches = [example for example in EXAMPLES if example.frame().flags & Flag.BATCH]
-    assert [example.fields["kind"] for example in batches if example.events] == ["PUBLISH", "DELIVER"]
+    assert [example.fields["kind"] for example in batches] == ["PUBLISH", "DELIVER", "ASK", "DELIVER", "REPLY", "REPLY"]
     for example in batches:
-        if example.events:
-            check_batch(example.frame())
-            assert bodies(example.frame()) == example.events
+        frame = example.frame()
+        if frame.kind == Kind.REPLY:
+            check_bodies(frame)
+        else:
+            check_batch(frame)
+        assert bodies(frame) == example.batched
 
 
 def test_the_preamble() -> None:

@@ -38,6 +38,70 @@ class Question:
     number: int
 
 
+class ManyWays:
+    """A query whose number says how it ends: one answers, one fails, one takes its time until it is left."""
+
+    def __init__(self, url: str) -> None:
+        self.answering, self.asking = Bus("answering", url), Bus("asking", url)
+        self.stuck, self.stopped = anyio.Semaphore(0), anyio.Semaphore(0)
+        self.outcomes: dict[int, object] = {}
+        self.answering.query_handler("q", concurrency=300)(self.answer)
+
+    async def answer(self, number: int) -> str:
+        if number % 4 == 0:
+            raise KeyError(str(number))
+        if number % 4 == 1:
+            self.stuck.release()
+            try:
+                await anyio.sleep_forever()
+            finally:
+                self.stopped.release()
+        if number % 4 == 2:
+            await anyio.lowlevel.checkpoint()
+        return "x" * number * 20
+
+    async def ask(self, number: int, timeout: float = 30) -> None:
+        try:
+            self.outcomes[number] = await self.asking.ask("q", number, returns=str, timeout=timeout)
+        except BusError as error:
+            self.outcomes[number] = error
+
+    async def leave(self, number: int, scope: anyio.CancelScope) -> None:
+        with scope:
+            await self.ask(number)
+
+    def check(self, number: int) -> None:
+        outcome = self.outcomes[number]
+        if number % 4 == 0:
+            assert isinstance(outcome, RemoteError)
+            assert outcome.message == repr(str(number))
+        elif number % 4 == 1:
+            assert isinstance(outcome, DeadlineExceededError)
+        else:
+            assert outcome == "x" * number * 20
+
+
+async def test_of_many_asks_each_ends_in_its_own_way(url: str) -> None:
+    """What goes together on the way is one thing to nobody."""
+    many, left = ManyWays(url), [anyio.CancelScope() for _ in range(20)]
+    with anyio.fail_after(30):
+        async with many.answering, many.asking:
+            async with anyio.create_task_group() as tasks:
+                for number in range(200):
+                    tasks.start_soon(many.ask, number, 0.5 if number % 4 == 1 else 30)
+                    if number % 10 == 5:
+                        tasks.start_soon(many.leave, 1001 + 4 * number, left[number // 10])
+                for _ in range(70):
+                    await many.stuck.acquire()
+                for scope in left:
+                    scope.cancel()
+            for _ in range(70):
+                await many.stopped.acquire()
+    assert many.outcomes.keys() == set(range(200))
+    for number in range(200):
+        many.check(number)
+
+
 async def test_fifty_asks_at_once_never_mix_and_reach_their_asker_alone(url: str) -> None:
     answering = Bus("answering", url)
     every_one_asked, asked = anyio.Event(), 0

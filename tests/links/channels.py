@@ -58,6 +58,13 @@ class FakeChannel:
     def publish(self, topic: str, origin: Origin, number: int, body: bytes) -> None:
         self.put(Frame.of(Kind.PUBLISH, topic=topic.encode(), header=origin.header(number), body=body))
 
+    def ask(self, topic: str, origin: Origin, number: int, body: bytes, id: int, ttl: int, enough: int) -> None:
+        header = origin.header(number)
+        self.put_portion(Frame.of(Kind.ASK, topic=topic.encode(), header=header, body=body, id=id, ttl=ttl), enough)
+
+    def answer(self, id: int, header: bytes, body: bytes, now: bool) -> None:
+        self.put(Frame.of(Kind.REPLY, id=id, header=header, body=body))
+
     def put_portion(self, frame: Frame, enough: int) -> None:
         self.put(frame)
 

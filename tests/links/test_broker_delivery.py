@@ -5,10 +5,12 @@ import pytest
 
 from cqrsbus.errors import Code, PayloadTooLargeError, ProtocolError
 from cqrsbus.links.broker_delivery import BrokerDelivery
+from cqrsbus.links.source import Source
 from cqrsbus.wire.envelope import Envelope, encode_envelope
 from cqrsbus.wire.frames import Flag, Frame, Kind
 from cqrsbus.wire.header import decode_header, encode_header
 from tests.links.channels import FakeChannel
+from tests.wire.batches import numbered_header, numbered_id
 
 ENVELOPE = encode_envelope(Envelope("m-1"))
 
@@ -23,7 +25,8 @@ def delivery(
 ) -> BrokerDelivery:
     frame = Frame.of(Kind.DELIVER, flags=flags, id=id, topic=b"a.b", header=ENVELOPE, body=body, detail=2)
     frame.stamp = encode_header({"from": "asker"})
-    return BrokerDelivery(frame, channel, {} if open_deliveries is None else open_deliveries, deadline=7.5)
+    given = {} if open_deliveries is None else open_deliveries
+    return BrokerDelivery(frame, Source(frame, channel, 7.5), 0, frame.body, given)
 
 
 def test_what_a_delivery_tells() -> None:
@@ -34,7 +37,7 @@ def test_what_a_delivery_tells() -> None:
 
 def test_an_unintelligible_header_is_found_when_it_is_looked_at() -> None:
     frame = Frame.of(Kind.DELIVER, id=1, topic=b"a", header=b"\xc1")
-    given = BrokerDelivery(frame, FakeChannel(), {}, None)
+    given = BrokerDelivery(frame, Source(frame, FakeChannel(), None), 0, frame.body, {})
     with pytest.raises(ProtocolError):
         _ = given.envelope
 
@@ -42,7 +45,7 @@ def test_an_unintelligible_header_is_found_when_it_is_looked_at() -> None:
 @pytest.mark.parametrize("stamp", [b"", b"\xc1", b"\x01", encode_header({"other": "x"})])
 def test_a_stamp_that_names_nobody(stamp: bytes) -> None:
     frame = Frame(Kind.DELIVER, id=1, stamp=stamp)
-    assert BrokerDelivery(frame, FakeChannel(), {}, None).sender == ""
+    assert BrokerDelivery(frame, Source(frame, FakeChannel(), None), 0, frame.body, {}).sender == ""
 
 
 class TestSettling:
@@ -134,6 +137,61 @@ class TestSettling:
         assert 0 < len(told) < 20
         assert short["type"] == "E"
         assert 100 < len(str(short["reason"])) < 200
+
+
+class Answered(FakeChannel):
+    """It notes which answers were to be sent now."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now: list[bool] = []
+
+    def answer(self, id: int, header: bytes, body: bytes, now: bool) -> None:
+        self.now.append(now)
+        super().answer(id, header, body, now)
+
+
+class TestBatches:
+    def two(self, channel: FakeChannel) -> list[BrokerDelivery]:
+        """Two that were delivered in one frame, in which they had the places 0 and 1."""
+        frame = Frame.of(Kind.DELIVER, flags=Flag.NEEDS_REPLY | Flag.BATCH, id=5, topic=b"a.b", detail=9)
+        frame.tail += numbered_header(7)
+        frame.header_size = len(frame.tail) - frame.topic_size
+        source, given = Source(frame, channel, 7.5), dict[int, BrokerDelivery]()
+        return [BrokerDelivery(frame, source, place, b"body", given) for place in range(2)]
+
+    def test_each_has_its_own_number_and_is_delivered_for_the_first_time(self) -> None:
+        two = self.two(FakeChannel())
+        assert [each.envelope.message_id for each in two] == [numbered_id(7), numbered_id(8)]
+        assert {(each.topic, each.content_type, each.attempt, each.deadline) for each in two} == {
+            ("a.b", "application/msgpack", 1, 7.5)
+        }
+
+    def test_answers_may_be_joined_and_the_last_one_waits_for_no_other(self) -> None:
+        channel = Answered()
+        first, second = self.two(channel)
+        second.reply("application/json", b"2")
+        first.reply("application/msgpack", b"1")
+        first.reply("application/msgpack", b"again")
+        assert channel.now == [False, True]
+        json = encode_header({"ct": "application/json"})
+        assert channel.frames == [
+            Frame.of(Kind.REPLY, id=6, header=json, body=b"2"), Frame.of(Kind.REPLY, id=5, body=b"1")
+        ]  # fmt: skip
+
+    def test_what_is_no_answer_is_said_by_itself(self) -> None:
+        channel = Answered()
+        first, second = self.two(channel)
+        first.fail(Code.REMOTE_ERROR, {"type": "E"})
+        second.hand_back()
+        assert channel.now == []
+        assert [(frame.kind, frame.id) for frame in channel.frames] == [(Kind.REPLY, 5), (Kind.NACK, 6)]
+
+    def test_an_answer_that_is_too_large_is_a_failure(self) -> None:
+        channel = FakeChannel(max_frame=100)
+        self.two(channel)[0].reply("application/msgpack", b"x" * 73)
+        (refused,) = channel.frames
+        assert (refused.kind, refused.detail) == (Kind.NACK, Code.PAYLOAD_TOO_LARGE)
 
 
 @pytest.mark.anyio

@@ -26,6 +26,7 @@ from cqrsbus.wire.frames import Flag, Frame, Kind
 from cqrsbus.wire.header import encode_header
 from cqrsbus.wire.stamp import stamp_of
 from tests.links.channels import FakeChannel, outcome
+from tests.wire.batches import batch, numbered_header, numbered_id
 
 pytestmark = pytest.mark.anyio
 
@@ -85,6 +86,12 @@ async def talking(talk: Talk) -> AsyncGenerator[Talk, None]:
 def deliver(channel: int, *, id: int = 0, flags: int = Flag.NONE) -> Frame:
     header = encode_envelope(Envelope("m"))
     return Frame.of(Kind.DELIVER, channel=channel, id=id, flags=flags, topic=b"a.b", header=header)
+
+
+def queried(id: int) -> Frame:
+    """One that may be delivered in a batch."""
+    flags, header = Flag.NEEDS_REPLY, numbered_header(id)
+    return Frame.of(Kind.DELIVER, flags=flags, id=id, topic=b"a.b", header=header, body=b"%d" % id)
 
 
 def said(kind: Kind, id: int, code: Code, *, flags: int = Flag.NONE, **fields: str) -> Frame:
@@ -187,6 +194,40 @@ class TestWhatComes:
             for id in (5, 6):
                 assert await talk.channel.expect(Kind.NACK) == Frame(Kind.NACK, id=id, detail=Code.HANDLER_LOST)
             await talk.channel.expect(Kind.PONG)
+
+    async def test_what_came_together_is_delivered_and_cancelled_one_by_one(self) -> None:
+        async with talking(Talk("a")) as talk:
+            together = batch(*(queried(id) for id in (5, 6, 7)))
+            together.channel = 1
+            await talk.heard(together, Frame(Kind.CANCEL, id=6))
+            assert [(each.envelope.message_id, each.body) for each in talk.delivered] == [
+                (numbered_id(id), b"%d" % id) for id in (5, 6, 7)
+            ]
+            assert [each.cancelled for each in talk.delivered] == [False, True, False]
+
+    async def test_what_came_together_and_crossed_our_farewell_is_handed_back_one_by_one(self) -> None:
+        async with talking(Talk()) as talk:
+            talk.channel.say(batch(*(queried(id) for id in (5, 6))))
+            for id in (5, 6):
+                assert await talk.channel.expect(Kind.NACK) == Frame(Kind.NACK, id=id, detail=Code.HANDLER_LOST)
+
+    async def test_answers_that_came_together_end_their_calls(self) -> None:
+        async with talking(Talk()) as talk:
+            calls = [talk.call() for _ in range(3)]
+            replies = [Frame.of(Kind.REPLY, id=call.id, body=b"%d" % call.id) for call in calls]
+            talk.calls.close(calls[1])
+            await talk.heard(batch(*replies))
+            assert [await outcome(call) for call in (calls[0], calls[2])] == [replies[0], replies[2]]
+            assert talk.calls.late == 1
+
+    @pytest.mark.parametrize("kind", [Kind.REPLY, Kind.DELIVER])
+    async def test_a_batch_that_is_none_ends_the_connection(self, kind: Kind) -> None:
+        talk = Talk("a")
+        with anyio.fail_after(5):
+            talk.channel.say(Frame(Kind.CONFIRM, id=1, detail=64, ttl=1 << 20))
+            talk.channel.say(Frame(kind, id=5, channel=1, flags=Flag.BATCH, detail=2, tail=b"short"))
+            await talk.run()
+        assert talk.end == "a batch is shorter than the lengths of its bodies"
 
     async def test_a_caller_that_left(self) -> None:
         async with talking(Talk("a")) as talk:

@@ -8,8 +8,11 @@ import pytest
 from cqrsbus.errors import NoHandlerError, PayloadTooLargeError
 from cqrsbus.links.calls import OpenCalls, Verb
 from cqrsbus.links.line import Line
+from cqrsbus.links.outgoing import Outgoing
 from cqrsbus.links.requests import Requests
-from cqrsbus.wire.frames import Flag, Frame, Kind
+from cqrsbus.wire.envelope import Envelope
+from cqrsbus.wire.frames import MAX_U32, Flag, Frame, Kind
+from cqrsbus.wire.origin import Origin
 from tests.links.channels import FakeChannel
 from tests.links.scripted import outgoing
 
@@ -104,6 +107,31 @@ async def test_what_is_too_large_is_refused_and_takes_no_place(
         requests.ask(outgoing(channel.terms.max_frame), timeout=None)
     assert channel.frames == []
     assert len(calls) == 0
+
+
+async def test_queries_that_say_the_same_may_be_joined(channel: Portions, calls: OpenCalls) -> None:
+    line, origin = Line("fake"), Origin(Envelope("m"))
+    line.connect(channel)
+    requests = Requests(line, calls)
+    for number in range(5):
+        assert requests.ask(Outgoing("t", None, b"x", origin, number), timeout=0.3) is not None
+    assert channel.enough == [0, 1, 1, 2, 2]
+    assert [(frame.id, frame.ttl, frame.header) for frame in channel.frames] == [
+        (1 + number, 300, origin.header(number)) for number in range(5)
+    ]
+    for timeout, ttl in ((None, 0), (math.inf, 0), (1e-9, 1), (1e9, MAX_U32)):
+        assert requests.ask(Outgoing("t", None, b"x", origin, 9), timeout) is not None
+        assert channel.frames[-1].ttl == ttl
+    opened = len(calls)
+    with pytest.raises(PayloadTooLargeError):
+        requests.ask(Outgoing("t", None, bytes(channel.terms.max_frame), origin, 9), None)
+    for timeout in (0.0, -1.0, -math.inf):
+        assert requests.ask(Outgoing("t", None, b"x", origin, 9), timeout) is None
+    channel.has_room = False
+    assert requests.ask(Outgoing("t", None, b"x", origin, 9), None) is None
+    channel.has_room, calls.most = True, opened
+    assert requests.ask(Outgoing("t", None, b"x", origin, 9), None) is None
+    assert len(calls) == opened
 
 
 async def test_queries_are_sent_in_halves_and_commands_as_they_come(requests: Requests, channel: Portions) -> None:

@@ -128,7 +128,10 @@ class Listeners(RuleBasedStateMachine):
             self.model.reject(client, request_id, code)
         else:
             self.model.expect(client, Kind.CONFIRM, request_id, messages)
-            self.model.join(client, Member(client, channel, group, messages, size, batches and group.is_broadcast))
+            self.model.join(
+                client,
+                Member(client, channel, group, messages, size, batches and (group.is_broadcast or kind == "query")),
+            )
         self.say(client, frame)
 
     def group_to_join(self, kind: str, pattern: str, name: str) -> Group:

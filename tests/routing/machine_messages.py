@@ -49,6 +49,19 @@ class Speakers(Listeners):
         message.wants_reply = True
         self.request(message, self.model.find_group("query", topic))
 
+    @rule(index=indices, topic=st.sampled_from(TOPICS), ttl=ttls, sizes=st.lists(sizes, min_size=1, max_size=5))
+    def ask_a_batch(self, index: int, topic: str, ttl: int, sizes: list[int]) -> None:
+        client = self.pick_client(index)
+        messages = [self.message(client, Kind.ASK, topic, ttl, size) for size in sizes]
+        group = self.model.find_group("query", topic)
+        for message in messages:
+            message.wants_reply = True
+            if group is None:
+                self.model.reject(client, message.frame.id, Code.NO_HANDLER)
+        if group is not None:
+            self.model.ask_batch(messages, group)
+        self.say(client, batch(*(message.frame for message in messages)))
+
     @rule(index=indices, topic=st.sampled_from(TOPICS), ttl=ttls, size=sizes, payment=payments)
     def ask_for_a_stream(self, index: int, topic: str, ttl: int, size: int, payment: tuple[int, int]) -> None:
         message = self.message(self.pick_client(index), Kind.ASK, topic, ttl, size, Flag.STREAM)
@@ -162,6 +175,32 @@ class Speakers(Listeners):
         if message.wants_reply and message.is_open:
             self.model.refuse(message, detail)
         self.say(client, Frame(Kind.NACK if detail else Kind.ACK, id=delivery_id, detail=detail))
+
+    @rule(index=indices, most=st.integers(1, 4))
+    def answer_several(self, index: int, most: int) -> None:
+        """In one frame; what that lets be given goes to one who is alone, since the model looks only at the end."""
+        found = [
+            (client, number)
+            for client in self.model.clients.values()
+            for number in client.deliveries
+            if self.may_be_answered(client, number)
+        ]
+        if not found:
+            return
+        client, first = found[index % len(found)]
+        frames: list[Frame] = []
+        for number in range(first, first + most):
+            if not self.may_be_answered(client, number):
+                break
+            message = self.model.settle(client, number).message
+            frames.append(Frame.of(Kind.REPLY, id=number, body=b"re %d" % message.number))
+            self.model.answer(client, message, 0, frames[-1].body)
+        self.say(client, batch(*frames))
+
+    @staticmethod
+    def may_be_answered(client: Client, number: int) -> bool:
+        in_hand = client.deliveries.get(number)
+        return in_hand is not None and in_hand.message.wants_reply and len(in_hand.member.group.members) == 1
 
     @rule(index=indices, size=sizes)
     def continue_a_stream(self, index: int, size: int) -> None:

@@ -8,7 +8,7 @@ credit, whose turn it is.
 from cqrsbus.errors import Code
 from cqrsbus.routing.limits import RoutingLimits
 from cqrsbus.topics import matches
-from cqrsbus.wire.batch import singles
+from cqrsbus.wire.batch import answers, singles
 from cqrsbus.wire.frames import Flag, Frame, Kind
 from tests.routing.model_requests import RequestModel
 from tests.routing.modelled import Client, Credit, Group, InHand, Member, Message
@@ -107,6 +107,22 @@ class Model(RequestModel):
                     group.last_progress = self.now
                 group.held.add(messages[0].sender.number)
 
+    def ask_batch(self, messages: list[Message], group: Group) -> None:
+        """The same as each of them by itself, but that all is given when all has been looked at."""
+        credit, waiting = Credit(group), list(group.pending)
+        for message in messages:
+            client, request_id = message.sender, message.frame.id
+            if len(client.requests) >= self.limits.max_open_requests:
+                self.reject(client, request_id, Code.QUEUE_FULL)
+                continue
+            if waiting or not credit.take(message.size):
+                if waiting and self.is_full(waiting, message):
+                    self.reject(client, request_id, Code.QUEUE_FULL)
+                    continue
+                waiting.append(message)
+            group.pending.append(message)
+            self.open(message)
+
     def cut_off(self, group: Group, waiting: list[Message] | None = None) -> None:
         waiting = group.pending if waiting is None else waiting
         self.count("dropped_events", len(waiting))
@@ -170,12 +186,16 @@ class Model(RequestModel):
     def see(self, client: Client, frame: Frame) -> None:
         if frame.kind == Kind.DELIVER and frame.flags & Flag.BATCH:
             assert client.members[frame.channel].batches
-            assert frame.flags == Flag.BATCH
+            assert frame.flags == (Flag.BATCH | Flag.NEEDS_REPLY if frame.id else Flag.BATCH)
             for single in singles(frame):
                 single.channel, single.stamp, single.detail = frame.channel, frame.stamp, 1
                 self.see_delivery(client, single)
         elif frame.kind == Kind.DELIVER:
             self.see_delivery(client, frame)
+        elif frame.kind == Kind.REPLY and frame.flags & Flag.BATCH:
+            assert frame.flags == Flag.BATCH
+            for each in answers(frame):
+                self.ledger.see(client.number, each)
         elif frame.kind == Kind.CREDIT:
             self.see_credit(client, frame)
         else:

@@ -80,7 +80,7 @@ class Member:
     group: Group
     credit_messages: int
     credit_bytes: int
-    #: Whether it takes events in batches.
+    #: Whether it takes events, or queries, in batches.
     batches: bool = False
     #: Sizes of what it has in hand.
     in_hand: list[int] = field(default_factory=list)

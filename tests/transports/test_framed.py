@@ -13,14 +13,14 @@ from cqrsbus.transports.framed import BYTES_PER_TURN, FramedStream
 from cqrsbus.transports.outbox import ENOUGH_BUFFERED, FRAMES_AT_ONCE, LEAST_AT_ONCE, TURNS_PUT_OFF
 from cqrsbus.transports.port import CHUNK_BYTES, MOST_BUFFERS
 from cqrsbus.transports.send_buffer import (
-    BATCH_EVENTS,
+    BATCH_MESSAGES,
     BATCH_SIZE,
     LARGEST_IN_BATCH,
     LONGEST_WRITE,
     UNJOINED_FROM,
     WRITE_SIZE,
 )
-from cqrsbus.wire.batch import MAX_BATCH_HEADER, check_batch, events_in, singles
+from cqrsbus.wire.batch import MAX_BATCH_HEADER, check_batch, messages_in, singles
 from cqrsbus.wire.connection import PREAMBLE, Connection, Role
 from cqrsbus.wire.envelope import Envelope
 from cqrsbus.wire.frames import Flag, Frame, Kind
@@ -142,13 +142,13 @@ class TestEvents:
         assert stream.content.endswith(b"eelse")
 
     async def test_a_batch_has_at_most_so_many_events(self) -> None:
-        frames = await self.put(*map(event, range(2 * BATCH_EVENTS + 1)))
-        assert [events_in(frame) for frame in frames] == [BATCH_EVENTS, BATCH_EVENTS, 1]
+        frames = await self.put(*map(event, range(2 * BATCH_MESSAGES + 1)))
+        assert [messages_in(frame) for frame in frames] == [BATCH_MESSAGES, BATCH_MESSAGES, 1]
 
     @pytest.mark.parametrize("max_batch", [-100, 0, 100, 1000])
     async def test_a_batch_has_at_most_so_many_bytes(self, max_batch: int) -> None:
         frames = await self.put(*(event(number, size=40) for number in range(50)), max_batch=max_batch)
-        assert sum(map(events_in, frames)) == 50
+        assert sum(map(messages_in, frames)) == 50
         assert all(len(frame.body) <= max_batch for frame in frames if frame.flags & Flag.BATCH)
 
     async def test_what_is_large_is_not_copied_into_a_batch(self) -> None:
@@ -165,12 +165,12 @@ class TestEvents:
 
     async def test_what_is_not_numbered_without_a_gap_is_not_joined(self) -> None:
         frames = await self.put(event(1), event(3), event(3), event(2), event(3))
-        assert [events_in(frame) for frame in frames] == [1, 1, 1, 2]
+        assert [messages_in(frame) for frame in frames] == [1, 1, 1, 2]
 
     async def test_what_says_something_else_is_not_joined(self) -> None:
         same = Origin(ORIGIN.envelope)
         frames = await self.put(event(1), event(2, origin=same), event(3, origin=OTHER), event(4, origin=OTHER))
-        assert [(events_in(frame), frame.header) for frame in frames] == [(2, ORIGIN.header(1)), (2, OTHER.header(3))]
+        assert [(messages_in(frame), frame.header) for frame in frames] == [(2, ORIGIN.header(1)), (2, OTHER.header(3))]
 
     async def test_events_are_sent_by_the_writer_too(self) -> None:
         stream = NarrowStream()
@@ -185,7 +185,7 @@ class TestEvents:
                 await eventually(lambda: framed.buffered == 0)
                 framed.out.publish(*event(3))
                 framed.finish()
-        assert [events_in(frame) for frame in frames_in(stream)] == [2, 1]
+        assert [messages_in(frame) for frame in frames_in(stream)] == [2, 1]
 
     async def test_nothing_is_kept_when_the_connection_is_over(self) -> None:
         framed = framed_over(NarrowStream())
@@ -503,6 +503,28 @@ class TestTheEndOfATurn:
                 assert [len(each) for each in stream.taken] == [most * ping(1).size]
             await eventually(lambda: framed.buffered == 0)
             assert frames_in(stream) == [ping(number) for number in range(2 * most - 1)]
+
+    @pytest.mark.parametrize("enough", [0, LEAST_AT_ONCE - 3, LEAST_AT_ONCE + 3, FRAMES_AT_ONCE + 3])
+    async def test_queries_in_one_frame_are_as_many_as_in_frames_of_their_own(
+        self, enough: int, framed: FramedStream, stream: NarrowStream
+    ) -> None:
+        portion = min(max(enough, LEAST_AT_ONCE), FRAMES_AT_ONCE) if enough else 1
+        for number in range(2 * portion - 1):
+            framed.out.ask("t", ORIGIN, number, b"q", 1 + number, 5, enough)
+        if asyncio_loop() is not None:
+            assert [messages_in(frame) for frame in frames_in(stream)] == [portion] if enough else [1]
+        await eventually(lambda: framed.buffered == 0)
+        assert sum(map(messages_in, frames_in(stream))) == 2 * portion - 1
+
+    async def test_answers_leave_when_they_are_enough_or_the_last(
+        self, framed: FramedStream, stream: NarrowStream
+    ) -> None:
+        for id in range(1, FRAMES_AT_ONCE + 4):
+            framed.out.answer(id, b"", b"a", id == FRAMES_AT_ONCE + 3)
+        if asyncio_loop() is not None:
+            assert [messages_in(frame) for frame in frames_in(stream)] == [FRAMES_AT_ONCE, 3]
+        await eventually(lambda: framed.buffered == 0)
+        assert sum(map(messages_in, frames_in(stream))) == FRAMES_AT_ONCE + 3
 
     async def test_while_each_turn_brings_more_it_is_put_off(self, framed: FramedStream, stream: NarrowStream) -> None:
         await self.put_for_turns(framed, 3 * TURNS_PUT_OFF)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from cqrsbus.transports.port import MOST_BUFFERS
 from cqrsbus.transports.send_buffer import LONGEST_WRITE, UNJOINED_FROM, WRITE_SIZE, SendBuffer
-from cqrsbus.wire.batch import events_in, singles
+from cqrsbus.wire.batch import answers, messages_in, singles
 from cqrsbus.wire.envelope import Envelope
 from cqrsbus.wire.frames import Flag, Frame, Kind
 from cqrsbus.wire.origin import Origin
@@ -46,17 +46,72 @@ def drained(buffer: SendBuffer, take_less: st.DataObject | None = None) -> bytes
     return content
 
 
-@given(st.lists(st.tuples(st.booleans(), SIZES, st.sampled_from(["t", "u"])), max_size=12), st.data())
-def test_all_comes_out_once_whole_and_in_order(puts: list[tuple[bool, int, str]], data: st.DataObject) -> None:
-    buffer, expected = SendBuffer(), list[Frame]()
-    for number, (is_event, size, topic) in enumerate(puts):
-        expected.append(framed(number, size, topic.encode()))
-        if is_event:
-            buffer.put_event(topic, ORIGIN, number, b"x" * size)
-        else:
-            buffer.put(expected[-1])
+WAYS = st.sampled_from(["frame", "event", "event", "query", "query", "answer", "answer"])
+#: What is numbered seldom has a gap; who grants the same time seldom does not.
+GAPS = st.sampled_from([0, 0, 0, 0, 1])
+PUTS = st.lists(st.tuples(WAYS, SIZES, st.sampled_from(["t", "u"]), GAPS, GAPS), max_size=12)
+
+
+@given(PUTS, st.data())
+def test_all_comes_out_once_whole_and_in_order(puts: list[tuple[str, int, str, int, int]], data: st.DataObject) -> None:
+    buffer, expected, number, id = SendBuffer(), list[Frame](), 0, 100
+    for way, size, topic, gap, ttl in puts:
+        number, id, body = number + 1 + gap, id + 1 + gap, b"x" * size
+        match way:
+            case "event":
+                expected.append(framed(number, size, topic.encode()))
+                buffer.put_event(topic, ORIGIN, number, body)
+            case "query":
+                header = ORIGIN.header(number)
+                expected.append(Frame.of(Kind.ASK, topic=topic.encode(), header=header, body=body, id=id, ttl=ttl))
+                buffer.put_query(topic, ORIGIN, number, body, id, ttl)
+            case "answer":
+                header = b"" if topic == "t" else b"header"
+                expected.append(Frame.of(Kind.REPLY, header=header, body=body, id=id))
+                buffer.put_answer(id, header, body)
+            case _:
+                expected.append(framed(number, size, topic.encode()))
+                buffer.put(expected[-1])
     found = frames_in(drained(buffer, data))
-    assert [each for frame in found for each in (singles(frame) if frame.flags & Flag.BATCH else [frame])] == expected
+    assert [each for frame in found for each in apart(frame)] == expected
+
+
+def apart(frame: Frame) -> list[Frame]:
+    """What is in it, each in a frame of its own."""
+    if not frame.flags & Flag.BATCH:
+        return [frame]
+    return answers(frame) if frame.kind == Kind.REPLY else list(singles(frame))
+
+
+def test_what_follows_each_other_leaves_together() -> None:
+    buffer = SendBuffer()
+    for number in range(3):
+        buffer.put_query("t", ORIGIN, number, b"x", 7 + number, 5)
+    for number in range(3):
+        buffer.put_query("t", ORIGIN, 3 + number, b"x", 10 + number, 6)
+    assert buffer.waiting == 4
+    for id in range(4):
+        buffer.put_answer(20 + id, b"", b"y")
+    for id in range(2):
+        buffer.put_answer(24 + id, b"header", b"y")
+    found = frames_in(drained(buffer))
+    assert [(frame.kind, frame.id, frame.ttl, frame.detail) for frame in found] == [
+        (Kind.ASK, 7, 5, 3),
+        (Kind.ASK, 10, 6, 3),
+        (Kind.REPLY, 20, 0, 4),
+        (Kind.REPLY, 24, 0, 2),
+    ]
+    assert buffer.waiting == 0
+
+
+@pytest.mark.parametrize(
+    ("number", "id", "ttl"), [(3, 8, 5), (2, 9, 5), (2, 8, 6)], ids=["message's number", "request's number", "time"]
+)
+def test_queries_that_do_not_follow_each_other_are_not_joined(number: int, id: int, ttl: int) -> None:
+    buffer = SendBuffer()
+    buffer.put_query("t", ORIGIN, 1, b"x", 7, 5)
+    buffer.put_query("t", ORIGIN, number, b"x", id, ttl)
+    assert [frame.flags for frame in frames_in(drained(buffer))] == [0, 0]
 
 
 def test_the_first_of_what_leaves_together_is_told() -> None:
@@ -65,7 +120,7 @@ def test_the_first_of_what_leaves_together_is_told() -> None:
     told.append(buffer.put_event("u", ORIGIN, 3, b"x"))
     told.append(buffer.put_event("u", ORIGIN, 4, b"x" * 5000))
     assert told == [True, False, False, True, True]
-    assert [events_in(frame) for frame in frames_in(drained(buffer))] == [3, 1, 1]
+    assert [messages_in(frame) for frame in frames_in(drained(buffer))] == [3, 1, 1]
 
 
 @pytest.mark.parametrize("size", [100, 3 * UNJOINED_FROM])
@@ -102,4 +157,7 @@ def test_what_is_closed_takes_nothing() -> None:
     buffer.put_bytes(b"x")
     assert not buffer.put_event("t", ORIGIN, 1, b"x")
     assert not buffer.put_event("t", ORIGIN, 2, b"x" * 5000)
+    buffer.put_query("t", ORIGIN, 1, b"x", 1, 0)
+    buffer.put_answer(1, b"", b"x")
+    buffer.end_batch()
     assert (buffer.size, list(buffer.chunks)) == (0, [])

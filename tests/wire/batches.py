@@ -3,7 +3,7 @@
 from struct import pack
 
 from cqrsbus.wire.envelope import Envelope, encode_envelope
-from cqrsbus.wire.frames import Flag, Frame, Kind
+from cqrsbus.wire.frames import Flag, Frame
 from cqrsbus.wire.origin import DIGITS
 
 
@@ -18,15 +18,17 @@ def numbered_header(number: int, **said: object) -> bytes:
 
 
 def batch(*frames: Frame) -> Frame:
-    """The events of some frames in one, even of a single one; their ids are to be numbered without a gap."""
+    """What some frames say in one, even of a single one; all that is numbered is to be numbered without a gap."""
     bodies = [frame.body for frame in frames]
     lengths = pack(f"!{len(bodies)}I", *map(len, bodies))
+    first = frames[0]
     return Frame.of(
-        Kind.PUBLISH,
-        topic=frames[0].topic.encode(),
-        header=frames[0].header,
+        first.kind,
+        topic=first.topic.encode(),
+        header=first.header,
         body=b"".join((lengths, *bodies)),
-        flags=Flag.BATCH,
+        flags=first.flags | Flag.BATCH,
         detail=len(frames),
-        ttl=frames[0].ttl,
+        id=first.id,
+        ttl=first.ttl,
     )

@@ -1,5 +1,7 @@
 """Batches: the same as their events one after the other, and never taken for more than they are."""
 
+from contextlib import nullcontext
+from itertools import count, repeat
 from struct import pack
 
 import pytest
@@ -9,19 +11,21 @@ from hypothesis import strategies as st
 from cqrsbus.errors import ProtocolError
 from cqrsbus.wire.batch import (
     MAX_BATCH_HEADER,
-    MAX_EVENTS,
+    MAX_IN_BATCH,
     BatchWriter,
+    answers,
     bodies,
     check_batch,
+    check_bodies,
     cut,
-    events_in,
-    events_size,
     frames_size,
     leading,
+    messages_in,
+    messages_size,
     singles,
 )
 from cqrsbus.wire.envelope import Envelope, encode_envelope
-from cqrsbus.wire.frames import Flag, Frame, Kind
+from cqrsbus.wire.frames import MAX_U64, Flag, Frame, Kind
 from cqrsbus.wire.origin import NUMBERS, Origin
 from tests.wire.batches import batch, numbered_header
 
@@ -36,20 +40,21 @@ FIRST = st.sampled_from([0, 1, 9, 15, 4095]) | st.integers(0, NUMBERS - 9)
 BODIES = st.lists(st.binary(max_size=50), min_size=1, max_size=8)
 
 
-def own_frames(topic: str, origin: Origin, first: int, said: list[bytes]) -> list[Frame]:
+def own_frames(topic: str, origin: Origin, first: int, said: list[bytes], kind: int = Kind.PUBLISH) -> list[Frame]:
+    ids = count(5) if kind != Kind.PUBLISH else repeat(9)
     return [
-        Frame.of(Kind.PUBLISH, topic=topic.encode(), header=origin.header(number), body=body, ttl=7)
+        Frame.of(kind, topic=topic.encode(), header=origin.header(number), body=body, ttl=7, id=next(ids))
         for number, body in enumerate(said, first)
     ]
 
 
 @given(TOPICS, ORIGINS, FIRST, BODIES)
 def test_what_is_written_is_read(topic: str, origin: Origin, first: int, said: list[bytes]) -> None:
-    writer = BatchWriter(topic, origin, first)
+    writer = BatchWriter(Frame.of(Kind.ASK, topic=topic.encode(), header=origin.header(first), id=5))
     for body in said:
         writer.add(body)
-    assert (writer.count, writer.next_number) == (len(said), first + len(said))
-    frame = writer.frame()
+    assert (writer.count, writer.next_id) == (len(said), 5 + len(said))
+    frame = writer.end()
     assert (frame.topic, frame.header) == (topic, origin.header(first))
     if len(said) == 1:
         assert (frame.flags, frame.detail, frame.body) == (0, 0, said[0])
@@ -60,16 +65,16 @@ def test_what_is_written_is_read(topic: str, origin: Origin, first: int, said: l
         assert bodies(frame) == said
 
 
-@given(TOPICS, ORIGINS, FIRST, BODIES)
-def test_it_is_the_same_as_its_events_each_in_a_frame_of_its_own(
-    topic: str, origin: Origin, first: int, said: list[bytes]
+@given(TOPICS, ORIGINS, FIRST, BODIES, st.sampled_from([Kind.PUBLISH, Kind.ASK, Kind.DELIVER]))
+def test_it_is_the_same_as_its_messages_each_in_a_frame_of_its_own(
+    topic: str, origin: Origin, first: int, said: list[bytes], kind: Kind
 ) -> None:
-    single = own_frames(topic, origin, first, said)
+    single = own_frames(topic, origin, first, said, kind)
     whole = batch(*single)
     check_batch(whole)
     assert list(singles(whole)) == single
-    assert events_in(whole) == sum(map(events_in, single)) == len(said)
-    assert events_size(whole) == sum(map(events_size, single)) == sum(len(frame.tail) for frame in single)
+    assert messages_in(whole) == sum(map(messages_in, single)) == len(said)
+    assert messages_size(whole) == sum(map(messages_size, single)) == sum(len(frame.tail) for frame in single)
     assert frames_size(whole) == sum(map(frames_size, single)) == sum(frame.size for frame in single)
 
 
@@ -90,6 +95,31 @@ def test_as_much_is_given_as_there_is_credit_for(
         if given_away < most and left > 0:
             given_away, left = given_away + 1, left - len(frame.tail)
     assert leading(batch(*single), most, size) == given_away
+
+
+@given(st.sampled_from([b"", b"header"]), BODIES)
+def test_answers_have_one_header_and_are_numbered(header: bytes, said: list[bytes]) -> None:
+    single = [Frame.of(Kind.REPLY, id=id, header=header, body=body) for id, body in enumerate(said, 7)]
+    whole = batch(*single)
+    whole.stamp = b"stamp"
+    for each in single:
+        each.stamp = b"stamp"
+    check_bodies(whole)
+    assert answers(whole) == single
+    whole.detail += 1
+    for look in (check_bodies, answers):
+        with pytest.raises(ProtocolError):
+            look(whole)
+
+
+@pytest.mark.parametrize(("kind", "fits"), [(Kind.PUBLISH, True), (Kind.ASK, False), (Kind.REPLY, False)])
+def test_numbers_are_not_counted_beyond_what_a_head_can_say(kind: Kind, fits: bool) -> None:
+    whole = batch(*(Frame.of(kind, topic=b"a", header=numbered_header(1), body=b"body") for _ in range(2)))
+    whole.id = MAX_U64 - 1
+    check_bodies(whole)
+    whole.id = MAX_U64
+    with nullcontext() if fits else pytest.raises(ProtocolError, match="what a head can say"):
+        check_bodies(whole)
 
 
 @given(st.binary(max_size=80), st.integers(0, 4))
@@ -118,8 +148,8 @@ def test_any_bytes_are_a_batch_or_refused(written: bytes, count: int) -> None:
         assert refused or len(found) == count > 0
 
 
-def with_header(header: bytes, count: int = 2) -> Frame:
-    return batch(*(Frame.of(Kind.PUBLISH, topic=b"a", header=header, body=b"body") for _ in range(count)))
+def with_header(header: bytes, events: int = 2) -> Frame:
+    return batch(*(Frame.of(Kind.PUBLISH, topic=b"a", header=header, body=b"body") for _ in range(events)))
 
 
 @pytest.mark.parametrize(
@@ -166,6 +196,6 @@ def test_the_receiver_may_allow_less() -> None:
 
 
 def test_a_batch_of_too_many_events() -> None:
-    check_batch(with_header(numbered_header(1), MAX_EVENTS))
+    check_batch(with_header(numbered_header(1), MAX_IN_BATCH))
     with pytest.raises(ProtocolError, match="and not of 1 to"):
-        check_batch(with_header(numbered_header(1), MAX_EVENTS + 1))
+        check_batch(with_header(numbered_header(1), MAX_IN_BATCH + 1))
