@@ -1,19 +1,19 @@
-"""The order of a run: in each round every system in turn, so that what slows the machine slows all; then the rest.
+"""The order of a run: in each round every system, so that what slows the machine slows all; then the rest.
 
-Within a round those that are compared follow each other: a machine that is shared is faster at one time than at
-another.
+Within a round those that are compared run side by side and take turns, a burst at a time: a machine that is shared is
+faster at one time than at another. The others, and the fan-out, follow.
 """
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from functools import partial
 
 from benchmarks import systems
 from benchmarks.figures import Record
-from benchmarks.workloads import codec_alone, crowded, fan_out, floor_asks, large, one_to_one, start_up, stopped
+from benchmarks.workloads import crowded, fan_out, large, one_to_one, start_up, stopped
 from benchmarks.workloads.sizes import Sizes
 
-#: Ours, and who it is compared with, in this order.
-_COMPARED = (systems.OURS, systems.NATS, systems.FASTSTREAM, systems.JETSTREAM)
+#: Ours, and who it is compared with.
+_COMPARED = (systems.OURS, systems.NATS, systems.FASTSTREAM, systems.JETSTREAM, systems.TRIO)
 
 Step = tuple[str, Callable[[], object]]
 
@@ -32,17 +32,11 @@ def steps(sizes: Sizes, record: Record) -> Generator[Step]:
 
 
 def _round(sizes: Sizes, record: Record) -> Generator[Step]:
-    yield from _one_to_one([systems.TRIO], sizes, record)
-    yield "encode, decode, validate", partial(codec_alone.measure, sizes, record)
-    yield "blocking sockets", partial(floor_asks.measure, sizes, record)
-    yield from _one_to_one(_COMPARED, sizes, record)
+    there = [name for name in systems.names() if systems.missing(name) is None]
+    compared = [name for name in _COMPARED if name in there]
+    yield "in turn: " + "; ".join(compared), partial(one_to_one.compare, compared, sizes, record)
     for name in (systems.OURS, systems.NATS):
         yield f"fan-out, {name}", partial(fan_out.measure, name, sizes, record)
-    others = [name for name in systems.names() if name not in (systems.TRIO, *_COMPARED)]
-    yield from _one_to_one(others, sizes, record)
-
-
-def _one_to_one(names: Sequence[str], sizes: Sizes, record: Record) -> Generator[Step]:
-    for name in names:
-        if systems.missing(name) is None:
+    for name in there:
+        if name not in compared:
             yield name, partial(one_to_one.measure, name, sizes, record)

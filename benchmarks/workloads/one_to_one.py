@@ -1,30 +1,59 @@
 """One publisher, one handler, the server between them: how many a second, at what cost, and how long a call takes."""
 
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+
 from benchmarks.figures import Record
 from benchmarks.processes import Worker, cpu_seconds, workers
 from benchmarks.systems import system
 from benchmarks.systems.port import Server
+from benchmarks.workloads import codec_alone, floor_asks
 from benchmarks.workloads.sizes import Sizes
+from benchmarks.workloads.turns import BURSTS, Burst, Contender, take_turns
+
+#: In this order; what takes turns is of one kind.
+_KINDS = ("events", "asks one at a time", "asks, many in flight", "sends")
+
+
+def compare(names: Sequence[str], sizes: Sizes, record: Record) -> None:
+    """Measure all that these systems can do, once: in turn, and in turn with what else they are compared with."""
+    with ExitStack() as stack:
+        contenders = [stack.enter_context(contender(name, sizes)) for name in names]
+        contenders += [
+            stack.enter_context(codec_alone.contender(sizes)),
+            stack.enter_context(floor_asks.contender(sizes)),
+        ]
+        take_turns(contenders, _KINDS, record)
 
 
 def measure(name: str, sizes: Sizes, record: Record) -> None:
-    """Measure all that this system can do, once."""
+    """Measure all that this system can do, once, by itself."""
+    with contender(name, sizes) as alone:
+        take_turns([alone], _KINDS, record)
+
+
+@contextmanager
+def contender(name: str, sizes: Sizes) -> Generator[Contender]:
+    """This system, warmed up."""
     can = sizes.of(name)
     with (
         system(name).server() as server,
         workers((name, "handler", server.url)) as (handler,),
         workers((name, "caller", server.url)) as (caller,),
     ):
+        works = dict[str, Callable[[], Burst]]()
         if can.events:
             _warm_up(handler, caller, can.events // 20)
-            record.add(name, **events(server, handler, caller, can.events))
+            works["events"] = lambda: Burst(events(server, handler, caller, can.events // BURSTS))
         if can.asks:
             caller.do(do="ask", count=can.asks // 10, in_flight=8)
-            record.add(name, **_calls("ask", caller, can.asks, 1, "one at a time"))
-            record.add(name, **_calls("ask", caller, can.asks * 4, 128, "128 in flight"))
+            works["asks one at a time"] = partial(_calls, "ask", caller, can.asks // BURSTS, 1, "one at a time")
+            works["asks, many in flight"] = partial(_calls, "ask", caller, can.asks * 8 // BURSTS, 128, "128 in flight")
         if can.sends:
             caller.do(do="send", count=can.sends // 10, in_flight=8)
-            record.add(name, **_calls("send", caller, can.sends, 32, "32 in flight"))
+            works["sends"] = partial(_calls, "send", caller, can.sends // BURSTS, 32, "32 in flight")
+        yield Contender(name, works)
 
 
 def events(server: Server, handler: Worker, caller: Worker, count: int) -> dict[str, float]:
@@ -48,7 +77,6 @@ def _warm_up(handler: Worker, caller: Worker, count: int) -> None:
     handler.answer()
 
 
-def _calls(verb: str, caller: Worker, count: int, in_flight: int, how: str) -> dict[str, float]:
+def _calls(verb: str, caller: Worker, count: int, in_flight: int, how: str) -> Burst:
     done = caller.do(do=verb, count=count, in_flight=in_flight)
-    named = {f"{verb} {name}, {how}": value * 1e6 for name, value in done.items() if name != "rate"}
-    return {f"{verb}s/s, {how}": done["rate"], **named}
+    return Burst({f"{verb}s/s, {how}": done["rate"]}, {f"{verb} {how}": [1e6 * each for each in done["durations"]]})

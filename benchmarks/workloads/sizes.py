@@ -11,7 +11,7 @@ class Size(NamedTuple):
 
     Args:
         events: Published one to one.
-        asks: One at a time; four times as many with 128 in flight.
+        asks: One at a time; eight times as many with 128 in flight.
         sends: Confirmed, with 32 in flight.
     """
 
@@ -53,11 +53,11 @@ FULL = Sizes()
 SMOKE = Sizes(rounds=1, factor=0.01, listeners=5, other_subscriptions=(100, 1_000), idle_connections=50)
 
 _SIZES = {
-    systems.OURS: Size(events=80_000, asks=2_000, sends=8_000),
-    systems.ASYNCIO: Size(events=80_000, asks=2_000),
-    systems.TRIO: Size(events=80_000, asks=2_000),
-    systems.NATS: Size(events=80_000, asks=2_000),
-    "nats-py, typed": Size(events=40_000, asks=2_000),
-    systems.FASTSTREAM: Size(events=10_000, asks=1_000),
-    systems.JETSTREAM: Size(events=0, sends=8_000),
+    systems.OURS: Size(events=120_000, asks=3_000, sends=12_000),
+    systems.ASYNCIO: Size(events=80_000, asks=1_500),
+    systems.TRIO: Size(events=120_000, asks=1_500),
+    systems.NATS: Size(events=120_000, asks=3_000),
+    "nats-py, typed": Size(events=40_000, asks=1_500),
+    systems.FASTSTREAM: Size(events=8_000, asks=600),
+    systems.JETSTREAM: Size(events=0, sends=12_000),
 }

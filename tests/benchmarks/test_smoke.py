@@ -6,7 +6,8 @@ import pytest
 
 from benchmarks import systems
 from benchmarks.figures import Record
-from benchmarks.workloads import codec_alone, floor_asks, large, one_to_one, start_up
+from benchmarks.systems.floor import FLOOR
+from benchmarks.workloads import codec_alone, large, one_to_one, start_up
 from benchmarks.workloads.sizes import SMOKE
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="what a process costs is read from /proc")
@@ -21,12 +22,14 @@ def test_one_to_one(name: str) -> None:
     assert 0 < figures["ask p50, one at a time"][0] <= figures["ask p99.9, one at a time"][0]
 
 
-def test_what_is_compared_with() -> None:
+def test_systems_in_turn_and_what_else_they_are_compared_with() -> None:
     record = Record()
-    codec_alone.measure(SMOKE, record)
-    floor_asks.measure(SMOKE, record)
+    one_to_one.compare([systems.ASYNCIO, systems.JETSTREAM], SMOKE, record)
+    assert record.samples.keys() == {systems.ASYNCIO, systems.JETSTREAM, codec_alone.SUBJECT, FLOOR}
+    assert all(len(each) == 1 for figures in record.samples.values() for each in figures.values())
     assert record.samples[codec_alone.SUBJECT]["CPU µs"][0] > 0
-    assert len(record.samples) == 2
+    assert record.samples[FLOOR]["ask p50, one at a time"][0] > 0
+    assert record.samples[systems.JETSTREAM]["sends/s, 32 in flight"][0] > 0
 
 
 def test_large_messages_go_through_the_relay_and_the_broker() -> None:
