@@ -1,19 +1,20 @@
 """What a message costs the broker while others are connected and subscribed, and the memory of an idle connection."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 from benchmarks.figures import Record
-from benchmarks.processes import cpu_seconds, resident_bytes, workers
+from benchmarks.processes import resident_bytes, workers
 from benchmarks.systems import NATS, OURS, system
+from benchmarks.workloads.one_to_one import events
 from benchmarks.workloads.sizes import Sizes
+from benchmarks.workloads.turns import Burst, Contender, take_turns
 
-_EVENTS = 100_000
+_EVENTS = 30_000
+_TURNS = 8
 _PER_CONNECTION = 1_000
 _CROWD = "benchmarks.crowd"
 _OPTIONS = ("--max-connections", "2000")
-
-Cost = Callable[[], float]
 
 
 def subscriptions(sizes: Sizes, record: Record) -> None:
@@ -29,18 +30,24 @@ def connections(sizes: Sizes, record: Record) -> None:
 
 
 def _compare(crowd: str, connections: int, subscriptions: int, sizes: Sizes, record: Record) -> None:
-    """The cost beside a crowd, and before it came and after it left: one broker, and within a few seconds."""
-    with _traffic(sizes) as (url, cost):
-        for _ in range(max(1, sizes.rounds // 2)):
-            before = cost()
-            with workers(("ours", url, str(connections), str(subscriptions)), module=_CROWD):
-                record.add(f"beside {crowd}", **{"CPU µs server": cost()})
-            record.add(f"without {crowd}", **{"CPU µs server": (before + cost()) / 2})
+    """The cost to a broker beside a crowd, and to one without, in turn.
+
+    It depends on how much of what is published comes together, which is chance. So of each burst it is compared.
+    """
+    for _ in range(max(1, sizes.rounds // 2)):
+        with (
+            _broker(f"beside {crowd}", sizes) as (url, beside),
+            _broker(f"without {crowd}", sizes) as (_, without),
+            workers(("ours", url, str(connections), str(subscriptions)), module=_CROWD),
+        ):
+            for _ in range(_TURNS // 2):
+                for order in ([beside, without], [without, beside]):
+                    take_turns(order, ["events"], record, bursts=1)
 
 
 @contextmanager
-def _traffic(sizes: Sizes) -> Generator[tuple[str, Cost]]:
-    """A broker, and what tells the CPU µs that a message costs it now."""
+def _broker(name: str, sizes: Sizes) -> Generator[tuple[str, Contender]]:
+    """A broker of its own, and what tells the CPU µs that a message costs it."""
     count = sizes.times(_EVENTS)
     with (
         system(OURS, *_OPTIONS).server() as server,
@@ -48,17 +55,11 @@ def _traffic(sizes: Sizes) -> Generator[tuple[str, Cost]]:
         workers((OURS, "handler", server.url), (OURS, "caller", server.url)) as (handler, caller),
     ):
 
-        def cost() -> float:
-            before = 0.0
-            # First a few: who has just come or left is done with by then.
-            for amount in (count // 10, count):
-                handler.do(expect=amount)
-                before = cpu_seconds(server.pid)
-                caller.do(do="publish", count=amount)
-                handler.answer()
-            return (cpu_seconds(server.pid) - before) / count * 1e6
+        def carry() -> Burst:
+            return Burst({"CPU µs server": events(server, handler, caller, count)["CPU µs server"]})
 
-        yield server.url, cost
+        carry()
+        yield server.url, Contender(name, {"events": carry})
 
 
 def memory(sizes: Sizes, record: Record) -> None:

@@ -42,18 +42,18 @@ class Contender:
     works: Mapping[str, Callable[[], Burst]]
 
 
-def take_turns(contenders: Sequence[Contender], kinds: Sequence[str], record: Record) -> None:
+def take_turns(contenders: Sequence[Contender], kinds: Sequence[str], record: Record, *, bursts: int = BURSTS) -> None:
     """Let all who can do a kind of work do it in turn, one kind after the other; note one round of each."""
-    bursts = defaultdict[str, list[Burst]](list)
+    done = defaultdict[str, list[Burst]](list)
     for kind in kinds:
         able = [contender for contender in contenders if kind in contender.works]
-        for turn in range(BURSTS):
+        for turn in range(bursts):
             for place in range(len(able)):
                 # Not always the same one behind the same.
                 contender = able[(place + turn) % len(able)]
-                bursts[contender.name].append(contender.works[kind]())
-    for name, done in bursts.items():
-        record.add(name, **joined(done))
+                done[contender.name].append(contender.works[kind]())
+    for name, each in done.items():
+        record.add(name, **joined(each))
 
 
 def joined(bursts: Sequence[Burst]) -> dict[str, float]:
