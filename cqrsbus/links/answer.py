@@ -27,7 +27,7 @@ def answer_in(reply: Frame) -> Answer:
         ProtocolError: BAD_FRAME, its header is none.
     """
     if not reply.header_size:
-        return Answer(DEFAULT_CONTENT_TYPE, reply.tail)
+        return Answer(DEFAULT_CONTENT_TYPE, reply.body)
     content_type = decode_header(reply.header).get("ct", DEFAULT_CONTENT_TYPE)
     return Answer(str(content_type), reply.body)
 

@@ -65,7 +65,7 @@ class BrokerReplies:
 
     def _took(self, frame: Frame, terms: StreamTerms) -> None:
         self._taken += 1
-        self._taken_size += len(frame.tail)
+        self._taken_size += frame.tail_size
         if self._taken * 2 >= terms.items or self._taken_size * 2 >= terms.size:
             self._pay(self._taken, self._taken_size)
             self._taken = self._taken_size = 0

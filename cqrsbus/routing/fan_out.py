@@ -63,7 +63,7 @@ class FanOut:
         deadline = deadline_of(frame, now)
         whole = Job(frame, peer.stamp, deadline, frame.flags & Flag.BATCH)
         singles: list[Job] = []
-        for group in self._topology.event_groups(frame.tail[: frame.topic_size]):
+        for group in self._topology.event_groups(frame.topic_bytes):
             if group.is_broadcast and (not whole.flags or group.members[0].batches):
                 self._offer(peer, group, whole, now)
                 continue

@@ -53,11 +53,8 @@ class Output:
             return
         self._last_part = None
         detail = job.count if job.flags & _BATCH else job.attempt
-        frame = Frame(
-            _DELIVER, job.flags, detail, member.channel, id, ttl, job.stamp, content.tail, content.topic_size,
-            content.header_size,
-        )  # fmt: skip
-        self._emissions.append((number, frame))
+        frame = Frame(_DELIVER, job.flags, detail, member.channel, id, ttl, job.stamp)
+        self._emissions.append((number, frame.carry(content)))
 
     def _deliver_part(self, member: Subscription, job: Job, part: QueryPart, id: int, ttl: int) -> None:
         number, joined = member.peer.number, self._deliveries
@@ -74,8 +71,8 @@ class Output:
 
     def answer(self, peer: Peer, request_id: int, reply: Frame, stamp: bytes) -> None:
         """Forward a handler's reply to the one who asked, under the number that one gave."""
-        answer = Frame(_REPLY, reply.flags, reply.detail, 0, request_id, 0, stamp, reply.tail, 0, reply.header_size)
-        self._emissions.append((peer.number, answer))
+        answer = Frame(_REPLY, reply.flags, reply.detail, 0, request_id, 0, stamp)
+        self._emissions.append((peer.number, answer.carry(reply)))
 
     def join_answer(self, peer: Peer, request_id: int, reply: Frame, stamp: bytes) -> None:
         """Forward a handler's reply to one who asked in a batch: with others that it follows."""
@@ -98,9 +95,8 @@ class Output:
 
     def partial(self, peer: Peer, request_id: int, reply: Frame, by: Peer) -> None:
         """Forward the reply of one instance among several; more follow."""
-        answer = Frame(Kind.REPLY, flags=reply.flags | Flag.MORE, detail=reply.detail, id=request_id)
-        answer.stamp, answer.tail, answer.header_size = by.full_stamp, reply.tail, reply.header_size
-        self.emit(peer, answer)
+        answer = Frame(_REPLY, reply.flags | Flag.MORE, reply.detail, 0, request_id, 0, by.full_stamp)
+        self.emit(peer, answer.carry(reply))
 
     def end(self, peer: Peer, code: Code, reason: str) -> None:
         """End a peer's connection, telling it why."""

@@ -15,7 +15,7 @@ class QueryBatch:
     __slots__ = ("_envelope", "header", "shared_size", "topic")
 
     def __init__(self, frame: Frame) -> None:
-        self.topic = frame.tail[: frame.topic_size]
+        self.topic = frame.topic_bytes
         #: What the first says of itself.
         self.header = frame.header
         #: Bytes that each query has beside its body.

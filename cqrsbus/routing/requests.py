@@ -82,7 +82,7 @@ class Requests:
         """
         if request.credit is None or reply.flags & Flag.FAILED:
             raise ProtocolError(f"delivery {reply.id} has one answer, and a failure is the last")
-        request.credit.spend(len(reply.tail))
+        request.credit.spend(reply.tail_size)
         self._counters.replied += 1
         self._output.answer(request.peer, request.id, reply, by.stamp)
 

@@ -130,7 +130,7 @@ class Router:
     def _on_send(self, peer: Peer, frame: Frame, now: float) -> None:
         self.counters.sent += 1
         check_envelope(frame.header)
-        group = self._topology.command_group(frame.tail[: frame.topic_size])
+        group = self._topology.command_group(frame.topic_bytes)
         if group is None:
             raise self._nobody(frame, "command")
         waits = bool(frame.flags & Flag.WAIT)
@@ -144,7 +144,7 @@ class Router:
         if frame.flags == Flag.EVERY | Flag.STREAM:
             raise ProtocolError("every instance's stream cannot be asked for", code=Code.UNSUPPORTED)
         check_envelope(frame.header)
-        group = self._topology.query_group(frame.tail[: frame.topic_size])
+        group = self._topology.query_group(frame.topic_bytes)
         if group is None:
             raise self._nobody(frame, "query")
         if frame.flags & Flag.EVERY:
@@ -170,7 +170,7 @@ class Router:
         check_batch(frame, self._max_batch_header)
         self.counters.asked += frame.detail
         group, batch, deadline = (
-            self._topology.query_group(frame.tail[: frame.topic_size]),
+            self._topology.query_group(frame.topic_bytes),
             QueryBatch(frame),
             deadline_of(frame, now),
         )
@@ -211,7 +211,7 @@ class Router:
 
     @staticmethod
     def _nobody(frame: Frame, kind: str) -> NoHandlerError:
-        topic = validate_topic(str(frame.tail[: frame.topic_size], "latin-1"))
+        topic = validate_topic(frame.topic)
         return NoHandlerError(f"no connected service handles this {kind}", topic=topic)
 
     # Answers and settlements.

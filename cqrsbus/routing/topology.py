@@ -77,7 +77,7 @@ class Topology:
         batches = flag(fields, "batches")
         contract = _contract(peer, frame)
         # Last of what may be refused: a group that is found or made has a member from here on.
-        group = self._group(peer, kind, str(frame.tail[: frame.topic_size], "latin-1"), name)
+        group = self._group(peer, kind, frame.topic, name)
         subscription = Subscription(
             peer,
             frame.channel,
@@ -110,9 +110,9 @@ class Topology:
             InvalidTopicError: It is not a topic.
         """
         kind = _kind(decode_header(frame.header))
-        validate_topic(str(frame.tail[: frame.topic_size], "latin-1"))
+        validate_topic(frame.topic)
         found: dict[tuple[str, bytes], Subscription] = {}
-        for group in self._groups(kind, frame.tail[: frame.topic_size]):
+        for group in self._groups(kind, frame.topic_bytes):
             for member in group.members:
                 found.setdefault((member.peer.service, member.contract), member)
         return list(found.values())[:MAX_DESCRIBED]

@@ -14,7 +14,7 @@ from typing import Final
 
 from cqrsbus.transports.port import MOST_BUFFERS
 from cqrsbus.wire.batch import LENGTH_IN_BATCH, MAX_BATCH_HEADER, BatchWriter
-from cqrsbus.wire.frames import Frame, Kind
+from cqrsbus.wire.frames import Frame, Kind, Portion
 from cqrsbus.wire.origin import Origin
 
 #: Chunks are joined up to this size.
@@ -45,7 +45,7 @@ class SendBuffer:
         #: Whether nothing is taken any more.
         self.closed = False
         #: What the next writes are made of; a batch that has not ended is not among it.
-        self.chunks: deque[bytes | memoryview] = deque()
+        self.chunks: deque[Portion] = deque()
         #: Bytes that wait, those of the batch included.
         self.size = 0
         #: Bytes of the bodies of a batch; less where the peer takes small frames only.
@@ -154,7 +154,7 @@ class SendBuffer:
         self.chunks.clear()
         self.size = 0
 
-    def take(self) -> list[bytes | memoryview]:
+    def take(self) -> list[Portion]:
         """The next write: small chunks joined, large ones as they are, the last of them cut off if it is too long.
 
         There is to be something to write. It counts as waiting until it is said to be :meth:`sent`.
@@ -164,16 +164,19 @@ class SendBuffer:
             everything = b"".join(chunks) if len(chunks) > 1 else chunks[0]
             chunks.clear()
             return [everything]
-        taken: list[bytes | memoryview] = []
+        taken: list[Portion] = []
         size = 0
-        while chunks and size <= LONGEST_WRITE - WRITE_SIZE and len(taken) < MOST_BUFFERS:
-            data = self.cut(LONGEST_WRITE - size) if len(chunks[0]) >= UNJOINED_FROM else self._join_small()
+        while chunks and len(taken) < MOST_BUFFERS:
+            room, first = LONGEST_WRITE - size, len(chunks[0])
+            if room < min(first, UNJOINED_FROM):
+                break
+            data = self.cut(room) if first >= UNJOINED_FROM else self._join_small(min(room, WRITE_SIZE))
             taken.append(data)
             size += len(data)
         self._large = bool(chunks)
         return taken
 
-    def cut(self, size: int) -> bytes | memoryview:
+    def cut(self, size: int) -> Portion:
         """The first chunk, or so much of it."""
         first = self.chunks.popleft()
         if len(first) <= size:
@@ -182,7 +185,7 @@ class SendBuffer:
         self.chunks.appendleft(view[size:])
         return view[:size]
 
-    def put_back(self, buffers: list[bytes | memoryview], size: int) -> None:
+    def put_back(self, buffers: list[Portion], size: int) -> None:
         """Keep the last bytes of a write, so many, for the next one."""
         self._large = True
         while size:
@@ -225,7 +228,14 @@ class SendBuffer:
         self.put(frame)
 
     def _append(self, frame: Frame) -> None:
-        head, tail = frame.head(), frame.tail
+        head, portions = frame.head(), frame.portions
+        if portions is not None:
+            self.chunks.append(head)
+            self.chunks += portions
+            self._large = True
+            self.size += len(head) + frame.tail_size
+            return
+        tail = frame.tail
         if len(tail) <= SHARED_FROM:
             data = head + tail
             self.chunks.append(data)
@@ -236,10 +246,10 @@ class SendBuffer:
             self._large = self._large or len(tail) >= UNJOINED_FROM
             self.size += len(head) + len(tail)
 
-    def _join_small(self) -> bytes | memoryview:
-        """The small chunks at the front, up to a write of usual size, as one."""
-        chunks, joined, size = self.chunks, list[bytes | memoryview](), 0
-        while chunks and len(chunks[0]) < UNJOINED_FROM and size + len(chunks[0]) <= WRITE_SIZE:
+    def _join_small(self, most: int) -> Portion:
+        """The small chunks at the front, so many bytes at most, as one; the first is no more than that."""
+        chunks, joined, size = self.chunks, list[Portion](), 0
+        while chunks and len(chunks[0]) < UNJOINED_FROM and size + len(chunks[0]) <= most:
             joined.append(chunks.popleft())
             size += len(joined[-1])
         return b"".join(joined) if len(joined) > 1 else joined[0]

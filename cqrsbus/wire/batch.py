@@ -201,7 +201,7 @@ def messages_in(frame: Frame) -> int:
 
 def messages_size(frame: Frame) -> int:
     """Bytes of topic, header and body of all messages of a frame, as if each had come in a frame of its own."""
-    size = len(frame.tail)
+    size = frame.tail_size
     if frame.flags & _BATCH:
         shared = frame.topic_size + frame.header_size
         size += frame.detail * (shared - LENGTH_IN_BATCH) - shared

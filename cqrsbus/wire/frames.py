@@ -15,9 +15,10 @@ The rules:
 4. A flag bit that a kind does not know is an error, so that a later version can give it a meaning.
 """
 
+from collections.abc import Iterable, Sequence
 from enum import IntEnum
 from struct import Struct
-from typing import Final
+from typing import Final, TypeAlias
 
 HEAD: Final = Struct("!IBBBBHHIQI")
 HEAD_SIZE: Final = HEAD.size
@@ -117,6 +118,9 @@ _FIELDS: Final = (
     "channel", "detail", "flags", "header_size", "id", "kind", "stamp", "tail", "topic_size", "ttl",
 )  # fmt: skip
 
+#: What a tail may have come in.
+Portion: TypeAlias = bytes | bytearray | memoryview
+
 
 class Frame:
     """One frame.
@@ -134,7 +138,9 @@ class Frame:
         header_size: Bytes of the tail, behind the topic, that are the header.
     """
 
-    __slots__ = _FIELDS
+    __slots__ = (
+        "_portions", "_tail", "channel", "detail", "flags", "header_size", "id", "kind", "stamp", "topic_size", "ttl",
+    )  # fmt: skip
 
     # Not only by keyword: frames are made on the hot path, where passing ten keywords takes twice as long.
     def __init__(
@@ -157,7 +163,10 @@ class Frame:
         self.id = id
         self.ttl = ttl
         self.stamp = stamp
-        self.tail = tail
+        self._tail = tail
+        #: What a large tail came in, as long as nobody has asked for it as a whole; the first has the topic and the
+        #: header.
+        self._portions: Sequence[Portion] | None = None
         self.topic_size = topic_size
         self.header_size = header_size
 
@@ -180,31 +189,75 @@ class Frame:
         return cls(kind, flags, detail, channel, id, ttl, b"", tail, len(topic), len(header))
 
     @property
+    def tail(self) -> bytes:
+        """Topic, header and body, one behind the other."""
+        if self._portions is not None:
+            self._tail, self._portions = b"".join(self._portions), None
+        return self._tail
+
+    @tail.setter
+    def tail(self, tail: bytes) -> None:
+        self._tail, self._portions = tail, None
+
+    @property
+    def portions(self) -> Sequence[Portion] | None:
+        """What the tail came in, if it is large and nobody has asked for it as a whole."""
+        return self._portions
+
+    def come_in(self, first: bytes, others: Iterable[Portion]) -> None:
+        """Take a tail that came in several portions; it is put together only for who asks for it.
+
+        Args:
+            first: Its beginning, with all of the topic and the header.
+            others: What came behind that.
+        """
+        self._tail, self._portions = first, [first, *others]
+
+    def carry(self, other: "Frame") -> "Frame":
+        """Carry the same topic, header and body as another frame, as they came."""
+        self._tail, self._portions = other._tail, other._portions
+        self.topic_size, self.header_size = other.topic_size, other.header_size
+        return self
+
+    @property
+    def tail_size(self) -> int:
+        """Bytes of the tail."""
+        return len(self._tail) if self._portions is None else sum([len(portion) for portion in self._portions])
+
+    # These stand in what the tail begins with, however it came.
+
+    @property
+    def topic_bytes(self) -> bytes:
+        """The topic as it is written."""
+        return self._tail[: self.topic_size]
+
+    @property
     def topic(self) -> str:
         """The topic. Nothing has checked that it is one: other bytes than ASCII stand for themselves."""
-        return str(self.tail[: self.topic_size], "latin-1")
+        return str(self._tail[: self.topic_size], "latin-1")
 
     @property
     def header(self) -> bytes:
         """The header, a msgpack map."""
-        return self.tail[self.topic_size : self.topic_size + self.header_size]
+        return self._tail[self.topic_size : self.topic_size + self.header_size]
 
     @property
     def body(self) -> bytes:
         """The body, which only its codec understands."""
-        return self.tail[self.topic_size + self.header_size :]
+        body = self._tail[self.topic_size + self.header_size :]
+        return body if self._portions is None else b"".join((body, *self._portions[1:]))
 
     @property
     def size(self) -> int:
         """Bytes on the wire."""
-        return HEAD_SIZE + len(self.stamp) + len(self.tail)
+        return HEAD_SIZE + len(self.stamp) + self.tail_size
 
     def head(self) -> bytes:
         """The head and the stamp: all of the frame that stands before its shared tail."""
         stamp = self.stamp
         stamp_size = len(stamp)
         head = HEAD.pack(
-            MIN_LENGTH + stamp_size + len(self.tail),
+            MIN_LENGTH + stamp_size + self.tail_size,
             self.kind,
             self.flags,
             stamp_size,
@@ -238,5 +291,5 @@ class Frame:
             f"{name}={value}" for name in ("flags", "detail", "channel", "id", "ttl") if (value := getattr(self, name))
         ]
         if self.topic_size:
-            shown.append(f"topic={self.tail[: self.topic_size]!r}")
+            shown.append(f"topic={self.topic_bytes!r}")
         return f"<{' '.join([kind, *shown])} {self.size} bytes>"

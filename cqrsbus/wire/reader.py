@@ -5,13 +5,16 @@ The rules:
 1. A frame's length is checked as soon as its four bytes are there, before anything more is kept: neither a
    declared length nor a flood makes the buffer grow past one frame and one read.
 2. How the bytes were split on the way makes no difference to what comes out.
-3. A byte is copied once, when its frame is cut out: a frame that came in portions is put together without its head.
+3. A byte is copied once, when its frame is cut out: a frame that came in portions is put together without its head, and
+   a large one not at all by who only passes it on.
 4. What is kept is about as large as what has arrived: many small portions are kept as one, and of a large one
    that is nearly used up only the rest.
 """
 
+from typing import Final
+
 from cqrsbus.errors import Code, ProtocolError
-from cqrsbus.wire.frames import HEAD, HEAD_SIZE, KNOWN_FLAGS, LENGTH_SIZE, MIN_LENGTH, Frame
+from cqrsbus.wire.frames import HEAD, HEAD_SIZE, KNOWN_FLAGS, LENGTH_SIZE, MIN_LENGTH, Flag, Frame
 
 #: Portions below this are kept together: each by itself would take much more memory than it has bytes.
 SMALL_PORTION = 4096
@@ -19,7 +22,10 @@ SMALL_PORTION = 4096
 LARGE_PORTION = 65536
 #: The most to ask for at once. More saves few system calls, and what is then allocated and freed each time costs more.
 LONGEST_READ = 256 * 1024
+#: From this size a frame that came in portions is not put together, but for who asks for all of it.
+UNJOINED_FROM = 256 * 1024
 _FRAMES_PER_READ = 4
+_BATCH: Final = Flag.BATCH
 #: Where the head says how long the stamp is: behind length, kind and flags.
 _STAMP_SIZE_AT = 6
 
@@ -38,11 +44,11 @@ class FrameReader:
         self.max_frame = max_frame
         self.max_header = max_header
         self._buffer = b""
-        self._offset = 0
+        self._offset: int = 0
         self._portions: list[bytes | bytearray] = []
-        self._missing = LENGTH_SIZE
+        self._missing: int = LENGTH_SIZE
         #: What the frame at the front declares, once it is known to be allowed; else 0.
-        self._length = 0
+        self._length: int = 0
 
     def feed(self, data: bytes) -> None:
         """Take what was received."""
@@ -60,6 +66,9 @@ class FrameReader:
     @property
     def wanted(self) -> int:
         """How many bytes are worth asking for at once: only a large frame makes it many."""
+        # Where a little more is all that is missing, it does not take another read.
+        if LONGEST_READ < self._missing <= LONGEST_READ + SMALL_PORTION:
+            return self._missing
         return min(self._missing + _FRAMES_PER_READ * self._length, LONGEST_READ)
 
     @property
@@ -141,7 +150,15 @@ class FrameReader:
         portions, last, view = self._portions, self._portions[-1], memoryview(self._buffer)
         frame, start = self._begin(self._length)
         end = len(last) + self._missing
-        frame.tail = b"".join((view[start:], *portions[:-1], memoryview(last)[:end]))
+        first, others = view[start:], (*portions[:-1], memoryview(last)[:end])
+        if (
+            self._length >= UNJOINED_FROM
+            and not frame.flags & _BATCH
+            and len(first) >= frame.topic_size + frame.header_size
+        ):
+            frame.come_in(bytes(first), others)
+        else:
+            frame.tail = b"".join((first, *others))
         self._buffer, self._offset = (last, end) if isinstance(last, bytes) else (bytes(last[end:]), 0)
         portions.clear()
         return frame

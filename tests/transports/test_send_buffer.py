@@ -83,6 +83,24 @@ def apart(frame: Frame) -> list[Frame]:
     return answers(frame) if frame.kind == Kind.REPLY else list(singles(frame))
 
 
+@given(st.lists(st.integers(1, 3 * UNJOINED_FROM), min_size=1, max_size=8), st.data())
+def test_what_came_in_portions_leaves_in_them(sizes: list[int], data: st.DataObject) -> None:
+    buffer, frame = SendBuffer(), Frame(Kind.PUBLISH, topic_size=1)
+    frame.come_in(b"t" + bytes(3), [bytes([number]) * size for number, size in enumerate(sizes)])
+    expected = Frame(Kind.PUBLISH, topic_size=1, tail=Frame(Kind.PUBLISH).carry(frame).tail)
+    buffer.put(framed(1, 10))
+    buffer.put(frame)
+    buffer.put(framed(2, 10))
+    assert frame.portions is not None
+    assert frames_in(drained(buffer, data)) == [framed(1, 10), expected, framed(2, 10)]
+
+
+def test_a_large_body_and_its_head_are_one_write() -> None:
+    buffer = SendBuffer()
+    buffer.put(framed(1, 1024 * 1024))
+    assert sum(map(len, buffer.take())) == framed(1, 1024 * 1024).size
+
+
 def test_what_follows_each_other_leaves_together() -> None:
     buffer = SendBuffer()
     for number in range(3):

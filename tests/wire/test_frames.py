@@ -32,6 +32,24 @@ def test_the_head_is_laid_out_as_specified() -> None:
     assert (HEAD_SIZE, frame.size) == (28, 38)
 
 
+@given(frames(), st.data())
+def test_a_tail_in_portions_is_the_same(frame: Frame, data: st.DataObject) -> None:
+    first = data.draw(st.integers(frame.topic_size + frame.header_size, len(frame.tail)))
+    second = data.draw(st.integers(first, len(frame.tail)))
+    came = Frame(
+        frame.kind, frame.flags, frame.detail, frame.channel, frame.id, frame.ttl, frame.stamp,
+        topic_size=frame.topic_size, header_size=frame.header_size,
+    )  # fmt: skip
+    came.come_in(frame.tail[:first], [bytearray(frame.tail[first:second]), memoryview(frame.tail)[second:]])
+    assert (came.topic, came.header, came.body) == (frame.topic, frame.header, frame.body)
+    assert (came.size, came.tail_size, came.head()) == (frame.size, frame.tail_size, frame.head())
+    assert came.portions is not None
+    assert came.encode() == frame.encode()
+    assert came == frame
+    came.tail += b"more"
+    assert came.tail == frame.tail + b"more"
+
+
 @given(frames())
 def test_what_is_encoded_is_read_back(frame: Frame) -> None:
     reader = FrameReader(max_frame=1 << 20, max_header=1 << 16)

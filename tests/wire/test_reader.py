@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cqrsbus.errors import Code, ProtocolError
-from cqrsbus.wire.frames import HEAD, KNOWN_FLAGS, MIN_LENGTH, Frame, Kind
-from cqrsbus.wire.reader import LARGE_PORTION, LONGEST_READ, SMALL_PORTION, FrameReader
+from cqrsbus.wire.frames import HEAD, KNOWN_FLAGS, MIN_LENGTH, Flag, Frame, Kind
+from cqrsbus.wire.reader import LARGE_PORTION, LONGEST_READ, SMALL_PORTION, UNJOINED_FROM, FrameReader
 from tests.wire.strategies import frames, portions
 
 
@@ -42,10 +42,10 @@ def test_frames_need_not_be_taken_between_portions(sent: list[Frame], data: st.D
     assert read_all(reader, [b""]) == sent
 
 
-SIZES = st.integers(0, 2 * SMALL_PORTION) | st.integers(LARGE_PORTION - 100, 3 * LARGE_PORTION)
+SIZES = st.integers(0, 2 * SMALL_PORTION) | st.integers(LARGE_PORTION - 100, 6 * LARGE_PORTION)
 
 
-NOISE = Random(1).randbytes(4 * LARGE_PORTION)
+NOISE = Random(1).randbytes(7 * LARGE_PORTION)
 
 
 @given(st.lists(SIZES, max_size=4), st.data())
@@ -64,6 +64,24 @@ def test_large_frames_are_put_together_from_any_portions(sizes: list[int], data:
     assert found == sent
     assert all(type(frame.tail) is bytes for frame in found)
     assert reader.at_boundary
+
+
+@pytest.mark.parametrize("flags", [0, Flag.BATCH], ids=["message", "batch"])
+@pytest.mark.parametrize("size", [UNJOINED_FROM - 100, UNJOINED_FROM])
+@pytest.mark.parametrize("first", [29, 31, 100])
+def test_a_large_message_is_not_put_together_for_who_passes_it_on(first: int, size: int, flags: int) -> None:
+    sent = Frame(Kind.PUBLISH, flags=flags, tail=NOISE[:size], topic_size=2, header_size=1)
+    wire, reader = sent.encode() + bytes(2), FrameReader(max_frame=1 << 20, max_header=10)
+    (found,) = read_all(reader, [wire[:first], wire[first:LARGE_PORTION], wire[LARGE_PORTION:]])
+    # What begins it must have all of the topic and the header.
+    assert (found.portions is not None) == (size == UNJOINED_FROM and first >= 31 and not flags)
+    assert (found.topic_bytes, found.header, found.size) == (NOISE[:2], NOISE[2:3], sent.size)
+    assert found.head() == sent.head()
+    assert found.body == sent.body
+    passed_on = Frame(Kind.DELIVER, id=3).carry(found)
+    assert passed_on == Frame(Kind.DELIVER, id=3, tail=NOISE[:size], topic_size=2, header_size=1)
+    assert found == sent
+    assert found.portions is passed_on.portions is None
 
 
 @pytest.mark.parametrize("first", range(1, 40))
@@ -112,6 +130,13 @@ class TestWanted:
             assert reader.wanted == LONGEST_READ
             assert read_all(reader, [wire[there:]]) != []
             assert reader.wanted <= 4
+
+    @pytest.mark.parametrize(("more", "wanted"), [(1, 1), (SMALL_PORTION, SMALL_PORTION), (SMALL_PORTION + 1, 0)])
+    def test_a_little_more_than_a_longest_read_takes_one_read(self, more: int, wanted: int) -> None:
+        wire = Frame(Kind.PUBLISH, tail=bytes(3 * LONGEST_READ)).encode()
+        reader = FrameReader(max_frame=1 << 24, max_header=10)
+        assert read_all(reader, [wire[: len(wire) - LONGEST_READ - more]]) == []
+        assert reader.wanted == LONGEST_READ + wanted
 
     def test_of_a_smaller_frame_it_is_its_rest_and_a_few_like_it(self) -> None:
         reader, wire = FrameReader(max_frame=1 << 24, max_header=10), Frame(Kind.PUBLISH, tail=bytes(40_000)).encode()
