@@ -169,11 +169,8 @@ class Router:
             raise ProtocolError("only queries with one answer each are asked in batches", code=Code.UNSUPPORTED)
         check_batch(frame, self._max_batch_header)
         self.counters.asked += frame.detail
-        group, batch, deadline = (
-            self._topology.query_group(frame.topic_bytes),
-            QueryBatch(frame),
-            deadline_of(frame, now),
-        )
+        group = self._topology.query_group(frame.topic_bytes)
+        batch, deadline = QueryBatch(frame), deadline_of(frame, now)
         for place, body in enumerate(bodies(frame)):
             try:
                 if group is None:

@@ -150,7 +150,9 @@ class FrameReader:
         portions, last, view = self._portions, self._portions[-1], memoryview(self._buffer)
         frame, start = self._begin(self._length)
         end = len(last) + self._missing
-        first, others = view[start:], (*portions[:-1], memoryview(last)[:end])
+        ending = memoryview(last)[:end]
+        # Whoever keeps it is not to keep much more than that.
+        first, others = view[start:], (*portions[:-1], ending if 2 * end >= len(last) else bytes(ending))
         if (
             self._length >= UNJOINED_FROM
             and not frame.flags & _BATCH

@@ -84,6 +84,21 @@ def test_a_large_message_is_not_put_together_for_who_passes_it_on(first: int, si
     assert found.portions is passed_on.portions is None
 
 
+@pytest.mark.parametrize("ending", [100, 3 * LARGE_PORTION])
+def test_who_keeps_a_large_message_keeps_not_much_more(ending: int) -> None:
+    sent = Frame(Kind.PUBLISH, tail=bytes(UNJOINED_FROM + ending))
+    wire, begin = sent.encode() + Frame(Kind.PUBLISH, tail=bytes(3 * LARGE_PORTION)).encode(), sent.size - ending
+    tracemalloc.start()
+    try:
+        parts = [wire[start : min(start + LARGE_PORTION, begin)] for start in range(0, begin, LARGE_PORTION)]
+        (found, _) = read_all(FrameReader(max_frame=1 << 20, max_header=10), [*parts, wire[begin:]])
+        del parts, _
+        assert found.portions is not None
+        assert tracemalloc.get_traced_memory()[0] < 1.3 * found.size
+    finally:
+        tracemalloc.stop()
+
+
 @pytest.mark.parametrize("first", range(1, 40))
 def test_a_large_frame_is_the_same_wherever_its_head_is_split(first: int) -> None:
     frame = Frame(Kind.DELIVER, stamp=b"stamp", tail=NOISE, topic_size=2)
