@@ -39,7 +39,7 @@ _REPLY: Final = Kind.REPLY.value
 class SendBuffer:
     """Frames that wait to be sent."""
 
-    __slots__ = ("_batch", "_large", "_next_number", "_origin", "_topic", "chunks", "closed", "max_batch", "size")
+    __slots__ = ("_batch", "_first", "_large", "_origin", "_topic", "chunks", "closed", "max_batch", "size")
 
     def __init__(self) -> None:
         #: Whether nothing is taken any more.
@@ -53,10 +53,10 @@ class SendBuffer:
         #: Whether there may be a chunk that is not worth joining.
         self._large = False
         self._batch: BatchWriter | None = None
-        #: What the messages of the batch say of themselves, their topic, and the number of the next one.
+        #: What the messages of the batch say of themselves, their topic, and the number of the first.
         self._origin: Origin | None = None
         self._topic = ""
-        self._next_number = 0
+        self._first = 0
 
     @property
     def waiting(self) -> int:
@@ -76,62 +76,54 @@ class SendBuffer:
         """Add an event: a PUBLISH frame, or a part of one; returns whether it is the first of it."""
         if self.closed:
             return False
-        batch, size = self._batch, len(body)
+        batch = self._batch
         if (
             batch is None
-            or self._next_number != number
+            or self._first + batch.count != number
             or batch.frame.kind != _PUBLISH
-            or self._is_full(batch, size)
+            or self._is_full(batch, len(body))
             or not self._is_of(topic, origin)
         ):
-            frame = self._of(_PUBLISH, topic, origin, number)
-            if size > LARGEST_IN_BATCH or origin.header_size > MAX_BATCH_HEADER:
-                self._put_alone(frame, body)
-                return True
-            batch = self._begin(frame)
+            self._begin(self._of(_PUBLISH, topic, origin, number), body)
+            return True
         self._add(batch, body)
-        return batch.count == 1
+        return False
 
     def put_query(self, topic: str, origin: Origin, number: int, body: bytes, id: int, ttl: int) -> None:
         """Add a query: an ASK frame, or a part of one."""
         if self.closed:
             return
-        batch, size = self._batch, len(body)
+        batch = self._batch
         if (
             batch is None
-            or self._next_number != number
+            or self._first + batch.count != number
             or batch.frame.kind != _ASK
             or batch.next_id != id
             or batch.frame.ttl != ttl
-            or self._is_full(batch, size)
+            or self._is_full(batch, len(body))
             or not self._is_of(topic, origin)
         ):
             frame = self._of(_ASK, topic, origin, number)
             frame.id, frame.ttl = id, ttl
-            if size > LARGEST_IN_BATCH or origin.header_size > MAX_BATCH_HEADER:
-                self._put_alone(frame, body)
-                return
-            batch = self._begin(frame)
-        self._add(batch, body)
+            self._begin(frame, body)
+        else:
+            self._add(batch, body)
 
     def put_answer(self, id: int, header: bytes, body: bytes) -> None:
         """Add an answer to a delivery that came in a batch: a REPLY frame, or a part of one."""
         if self.closed:
             return
-        batch, size = self._batch, len(body)
+        batch = self._batch
         if (
             batch is None
             or batch.frame.kind != _REPLY
             or batch.next_id != id
             or batch.frame.tail != header
-            or self._is_full(batch, size)
+            or self._is_full(batch, len(body))
         ):
-            frame = Frame(_REPLY, id=id, tail=header, header_size=len(header))
-            if size > LARGEST_IN_BATCH:
-                self._put_alone(frame, body)
-                return
-            batch = self._begin(frame)
-        self._add(batch, body)
+            self._begin(Frame(_REPLY, id=id, tail=header, header_size=len(header)), body)
+        else:
+            self._add(batch, body)
 
     def put_bytes(self, data: bytes) -> None:
         """Add bytes that are no frame."""
@@ -202,7 +194,7 @@ class SendBuffer:
     def _of(self, kind: int, topic: str, origin: Origin, number: int) -> Frame:
         """The frame of the first message that may go in a batch, but for its body."""
         topic_bytes, header = topic.encode(), origin.header(number)
-        self._topic, self._origin, self._next_number = topic, origin, number
+        self._topic, self._origin, self._first = topic, origin, number
         return Frame(kind, tail=topic_bytes + header, topic_size=len(topic_bytes), header_size=len(header))
 
     def _is_of(self, topic: str, origin: Origin) -> bool:
@@ -213,19 +205,19 @@ class SendBuffer:
     def _is_full(self, batch: BatchWriter, size: int) -> bool:
         return size > LARGEST_IN_BATCH or batch.count >= BATCH_MESSAGES or batch.size + size > self.max_batch
 
-    def _begin(self, frame: Frame) -> BatchWriter:
-        self.end_batch()
-        batch = self._batch = BatchWriter(frame)
-        return batch
+    def _begin(self, frame: Frame, body: bytes) -> None:
+        """Add what is not joined to what was put before, but perhaps to what follows."""
+        if len(body) > LARGEST_IN_BATCH or frame.header_size > MAX_BATCH_HEADER:
+            frame.tail += body
+            self.put(frame)
+        else:
+            self.end_batch()
+            batch = self._batch = BatchWriter(frame)
+            self._add(batch, body)
 
     def _add(self, batch: BatchWriter, body: bytes) -> None:
         batch.add(body)
-        self._next_number += 1
         self.size += LENGTH_IN_BATCH + len(body)
-
-    def _put_alone(self, frame: Frame, body: bytes) -> None:
-        frame.tail += body
-        self.put(frame)
 
     def _append(self, frame: Frame) -> None:
         head, portions = frame.head(), frame.portions
