@@ -4,6 +4,7 @@ Queries that came in a batch and go on to the same member, and their answers, ar
 each other. Whatever else is said in between may come behind: it never says anything of what is joined before it.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from cqrsbus.errors import BusError, Code
@@ -90,8 +91,13 @@ class Output:
 
     def reject(self, peer: Peer, request_id: int, error: BusError) -> None:
         """Refuse a peer's request; the connection lives on."""
+        self.reject_all(peer, (request_id,), error)
+
+    def reject_all(self, peer: Peer, request_ids: Sequence[int], error: BusError) -> None:
+        """Refuse several requests of a peer for the same reason."""
         header = encode_header(fields_of(error))
-        self.emit(peer, Frame.of(Kind.REJECT, id=request_id, detail=error.code, header=header))
+        for request_id in request_ids:
+            self.emit(peer, Frame.of(Kind.REJECT, id=request_id, detail=error.code, header=header))
 
     def partial(self, peer: Peer, request_id: int, reply: Frame, by: Peer) -> None:
         """Forward the reply of one instance among several; more follow."""

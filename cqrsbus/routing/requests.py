@@ -52,10 +52,26 @@ class Requests:
             ProtocolError: The number is 0 or in use.
             QueueFullError: It has as many open requests as it may.
         """
+        self.check_number(peer, number)
+        if self.is_full(peer):
+            raise self.too_many(peer)
+
+    def check_number(self, peer: Peer, number: int) -> None:
+        """Make sure that a number is one under which a peer may open a request.
+
+        Raises:
+            ProtocolError: The number is 0 or in use.
+        """
         if number == 0 or number in peer.requests:
             raise ProtocolError(f"request {number} cannot be made: it is 0 or still open")
-        if len(peer.requests) >= self._most:
-            raise QueueFullError(f"this connection has {len(peer.requests)} open requests, the most it may")
+
+    def is_full(self, peer: Peer) -> bool:
+        """Whether a peer has as many open requests as it may."""
+        return len(peer.requests) >= self._most
+
+    def too_many(self, peer: Peer) -> QueueFullError:
+        """What a peer is told then."""
+        return QueueFullError(f"this connection has {len(peer.requests)} open requests, the most it may")
 
     def open(self, request: Request | Poll, deadline: float | None) -> None:
         """Begin to wait."""

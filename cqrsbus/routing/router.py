@@ -17,24 +17,21 @@ from cqrsbus.errors import (
     HandlerLostError,
     NoHandlerError,
     ProtocolError,
-    QueueFullError,
 )
+from cqrsbus.routing.calls import Calls
 from cqrsbus.routing.consumer_group import ConsumerGroup
 from cqrsbus.routing.counters import Counters
 from cqrsbus.routing.courier import Courier
 from cqrsbus.routing.deadlines import DeadlineHeap
 from cqrsbus.routing.fan_out import FanOut
-from cqrsbus.routing.job import Delivery, Job, Poll, Request, StreamCredit, deadline_of
+from cqrsbus.routing.job import Delivery, Poll, Request
 from cqrsbus.routing.limits import RoutingLimits
 from cqrsbus.routing.output import Emission, Output
 from cqrsbus.routing.peer import Peer, Subscription
-from cqrsbus.routing.query_batch import QueryBatch, QueryPart
 from cqrsbus.routing.requests import Requests
 from cqrsbus.routing.topology import Topology
-from cqrsbus.topics import validate_topic
-from cqrsbus.wire.batch import MAX_BATCH_HEADER, answers, bodies, check_batch, check_bodies
-from cqrsbus.wire.envelope import check_envelope
-from cqrsbus.wire.frames import MAX_U16, RESERVED_FLAGS, Flag, Frame, Kind
+from cqrsbus.wire.batch import MAX_BATCH_HEADER, answers, check_bodies
+from cqrsbus.wire.frames import RESERVED_FLAGS, Flag, Frame, Kind
 from cqrsbus.wire.header import decode_header
 
 
@@ -54,12 +51,12 @@ class Router:
         self._deadlines: DeadlineHeap[Request | Poll | ConsumerGroup] = DeadlineHeap()
         self._topology = Topology(self.limits)
         self._courier = Courier(self.limits, self.counters, self._output, self._deadlines)
-        self._max_batch_header = min(max_header, MAX_BATCH_HEADER)
         self._fan_out = FanOut(self.limits.publish_window, max_header, self._topology, self._courier, self.counters)
         self._requests = Requests(self.limits.max_open_requests, self.counters, self._output, self._deadlines)
+        self._calls = Calls(max_header, self._topology, self._courier, self._requests, self.counters, self._output)
         self._receivers: dict[int, Callable[[Peer, Frame, float], None]] = {
-            Kind.SEND: self._on_send,
-            Kind.ASK: self._on_ask,
+            Kind.SEND: self._calls.send,
+            Kind.ASK: self._calls.ask,
             Kind.PUBLISH: self._fan_out.publish,
             Kind.REPLY: self._on_reply,
             Kind.ACK: self._on_ack,
@@ -113,7 +110,8 @@ class Router:
         except ProtocolError as error:
             self._output.end(peer, error.code, error.reason)
         except BusError as error:
-            self._refuse(peer, frame.id, error)
+            self.counters.rejected += 1
+            self._output.reject(peer, frame.id, error)
         return self._output.take()
 
     def expire(self, now: float) -> list[Emission]:
@@ -124,92 +122,6 @@ class Router:
             else:
                 self._requests.expire(due)
         return self._output.take()
-
-    # Messages.
-
-    def _on_send(self, peer: Peer, frame: Frame, now: float) -> None:
-        self.counters.sent += 1
-        check_envelope(frame.header)
-        group = self._topology.command_group(frame.topic_bytes)
-        if group is None:
-            raise self._nobody(frame, "command")
-        waits = bool(frame.flags & Flag.WAIT)
-        self._request(peer, frame, group, now, flags=Flag.NEEDS_REPLY if waits else Flag.NEEDS_ACK)
-
-    def _on_ask(self, peer: Peer, frame: Frame, now: float) -> None:
-        if frame.flags & Flag.BATCH:
-            self._on_ask_batch(peer, frame, now)
-            return
-        self.counters.asked += 1
-        if frame.flags == Flag.EVERY | Flag.STREAM:
-            raise ProtocolError("every instance's stream cannot be asked for", code=Code.UNSUPPORTED)
-        check_envelope(frame.header)
-        group = self._topology.query_group(frame.topic_bytes)
-        if group is None:
-            raise self._nobody(frame, "query")
-        if frame.flags & Flag.EVERY:
-            self._poll(peer, frame, group, now)
-        elif frame.flags & Flag.STREAM:
-            self._request(peer, frame, group, now, flags=Flag.NEEDS_REPLY | Flag.STREAMED)
-        else:
-            self._request(peer, frame, group, now, flags=Flag.NEEDS_REPLY)
-
-    def _request(self, peer: Peer, frame: Frame, group: ConsumerGroup, now: float, *, flags: int) -> None:
-        self._requests.check(peer, frame.id)
-        credit = StreamCredit() if flags & Flag.STREAMED else None
-        request = Request(peer, frame.id, wants_reply=bool(flags & Flag.NEEDS_REPLY), credit=credit)
-        job = Job(frame, peer.stamp, deadline=deadline_of(frame, now), flags=flags, request=request)
-        given = self._courier.offer(group, job, now)
-        if given and not request.wants_reply:
-            return
-        self._requests.open(request, job.deadline)
-
-    def _on_ask_batch(self, peer: Peer, frame: Frame, now: float) -> None:
-        if frame.flags != Flag.BATCH:
-            raise ProtocolError("only queries with one answer each are asked in batches", code=Code.UNSUPPORTED)
-        check_batch(frame, self._max_batch_header)
-        self.counters.asked += frame.detail
-        group = self._topology.query_group(frame.topic_bytes)
-        batch, deadline = QueryBatch(frame), deadline_of(frame, now)
-        for place, body in enumerate(bodies(frame)):
-            try:
-                if group is None:
-                    raise self._nobody(frame, "query")
-                self._requests.check(peer, frame.id + place)
-                request = Request(peer, frame.id + place, wants_reply=True, batched=True)
-                job = Job(QueryPart(batch, place, body), peer.stamp, deadline, Flag.NEEDS_REPLY, request)
-                self._courier.offer(group, job, now)
-                self._requests.open(request, deadline)
-            except ProtocolError:
-                raise
-            except BusError as error:
-                self._refuse(peer, frame.id + place, error)
-
-    def _refuse(self, peer: Peer, request_id: int, error: BusError) -> None:
-        self.counters.rejected += 1
-        self._output.reject(peer, request_id, error)
-
-    def _poll(self, peer: Peer, frame: Frame, group: ConsumerGroup, now: float) -> None:
-        """Ask every instance; first the caller is told which those are."""
-        self._requests.check(peer, frame.id)
-        deadline, poll = deadline_of(frame, now), Poll(peer, frame.id)
-        asked = [(Request(peer, frame.id, wants_reply=True, poll=poll, asked=m.peer), m) for m in group.members]
-        poll.parts = dict.fromkeys(part for part, _ in asked)
-        self._requests.open(poll, deadline)
-        for others, (_, member) in zip(reversed(range(len(asked))), asked, strict=True):
-            stamp = member.peer.full_stamp
-            self._output.emit(peer, Frame(Kind.CONFIRM, id=frame.id, detail=min(others, MAX_U16), stamp=stamp))
-        for part, member in asked:
-            job = Job(frame, peer.stamp, deadline=deadline, flags=Flag.NEEDS_REPLY, request=part)
-            try:
-                self._courier.offer_to(member, job, now)
-            except QueueFullError as error:
-                self._requests.refuse(part, error)
-
-    @staticmethod
-    def _nobody(frame: Frame, kind: str) -> NoHandlerError:
-        topic = validate_topic(frame.topic)
-        return NoHandlerError(f"no connected service handles this {kind}", topic=topic)
 
     # Answers and settlements.
 

@@ -1,10 +1,26 @@
 """What is said to a peer, in order."""
 
 from cqrsbus.errors import Code, QueueFullError
+from cqrsbus.routing.consumer_group import ConsumerGroup, SubscriptionKind
+from cqrsbus.routing.job import Job
 from cqrsbus.routing.output import Output
-from cqrsbus.routing.peer import Peer
+from cqrsbus.routing.peer import Peer, Subscription
 from cqrsbus.wire.frames import Flag, Frame, Kind
 from cqrsbus.wire.header import encode_header
+
+
+def test_a_large_body_is_passed_on_in_the_portions_it_came_in() -> None:
+    output, peer = Output(), Peer(1, "s", "i")
+    member = Subscription(peer, 5, ConsumerGroup(SubscriptionKind.QUERY, "q"), credit_messages=1, credit_bytes=1)
+    came = Frame(Kind.ASK, topic_size=1, id=9)
+    came.come_in(b"tone", [b"two", memoryview(b"three")])
+    output.deliver(member, Job(came, b"stamp", None, Flag.NEEDS_REPLY), 7, 0)
+    output.answer(peer, 8, came, b"stamp")
+    output.partial(peer, 8, came, peer)
+    told = [frame for _, frame in output.take()]
+    assert [frame.portions for frame in told] == [came.portions] * 3
+    assert came.portions is not None
+    assert [(frame.id, frame.tail_size, frame.topic) for frame in told] == [(id, 12, "t") for id in (7, 8, 8)]
 
 
 def test_what_is_collected_is_taken_once_and_in_order() -> None:

@@ -183,6 +183,15 @@ def test_as_many_are_refused_as_are_too_many() -> None:
     assert [(f.kind, f.id, f.detail) for f in scenario.take(ASKER)] == [
         (Kind.REJECT, id, Code.QUEUE_FULL) for id in (12, 13)
     ]
+    assert scenario.router.counters.rejected == 2
+
+
+def test_a_number_that_is_in_use_is_found_among_those_that_are_too_many() -> None:
+    scenario = Scenario("asker", "handler", max_open_requests=2)
+    scenario.subscribe(HANDLER, 1, "query", "q", batches=True)
+    scenario.say(ASKER, queries(1, first=12))
+    scenario.say(ASKER, queries(4))
+    assert [(f.kind, f.detail) for f in scenario.take(ASKER)] == [(Kind.ERROR, Code.BAD_FRAME)]
 
 
 @pytest.mark.parametrize(("topic", "code"), [(b"x", Code.NO_HANDLER), (b"a..b", Code.INVALID_TOPIC)])
