@@ -17,8 +17,9 @@ from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
 
 from cqrsbus.errors import DeadlineExceededError
 from cqrsbus.links.answer import Answer, answer_in, nothing_in
+from cqrsbus.links.call import Call, Verb
 from cqrsbus.links.call_waits import wait_place
-from cqrsbus.links.calls import Call, OpenCalls, Verb
+from cqrsbus.links.calls import OpenCalls
 from cqrsbus.links.channel import Channel
 from cqrsbus.links.line import Line
 from cqrsbus.links.line_waits import wait_connected

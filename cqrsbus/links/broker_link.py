@@ -23,8 +23,8 @@ from cqrsbus.errors import AuthError, ConnectError, ConnectionLostError
 from cqrsbus.links.answer import nothing_in
 from cqrsbus.links.backoff import FullJitter
 from cqrsbus.links.broker_calls import BrokerCalls, deadline_of
+from cqrsbus.links.call import Verb
 from cqrsbus.links.call_waits import let_time_pass
-from cqrsbus.links.calls import Verb
 from cqrsbus.links.channel import Channel
 from cqrsbus.links.conversation import Conversation
 from cqrsbus.links.line import Line

@@ -14,7 +14,8 @@ import anyio
 
 from cqrsbus.background import Background
 from cqrsbus.errors import BusError, ConnectionLostError, ProtocolError
-from cqrsbus.links.calls import Call, OpenCalls, Verb
+from cqrsbus.links.call import Call, Verb
+from cqrsbus.links.calls import OpenCalls
 from cqrsbus.links.channel import Channel
 from cqrsbus.links.incoming import Incoming
 from cqrsbus.links.local_subscription import LocalSubscription

@@ -12,7 +12,7 @@ from collections import deque
 import anyio
 
 from cqrsbus.errors import BusError, DeadlineExceededError
-from cqrsbus.links.calls import OpenCall, Verb
+from cqrsbus.links.call import OpenCall, Verb
 from cqrsbus.links.port import Instance
 from cqrsbus.wire.failures import error_in
 from cqrsbus.wire.frames import Flag, Frame, Kind

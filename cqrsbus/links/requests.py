@@ -4,7 +4,8 @@ import math
 from typing import Final
 
 from cqrsbus.errors import PayloadTooLargeError
-from cqrsbus.links.calls import Call, OpenCalls, Verb
+from cqrsbus.links.call import Call, Verb
+from cqrsbus.links.calls import OpenCalls
 from cqrsbus.links.channel import Channel
 from cqrsbus.links.line import Line
 from cqrsbus.links.outgoing import Outgoing

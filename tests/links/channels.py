@@ -5,7 +5,7 @@ from collections.abc import Callable
 import anyio
 
 from cqrsbus.errors import BusError
-from cqrsbus.links.calls import Call
+from cqrsbus.links.call import Call
 from cqrsbus.links.channel import Channel, Terms
 from cqrsbus.wire.frames import Frame, Kind
 from cqrsbus.wire.origin import Origin

@@ -8,8 +8,9 @@ import pytest
 
 from cqrsbus import ConnectionLostError, DeadlineExceededError, DeliveryUnknownError, NoHandlerError
 from cqrsbus.errors import Code
+from cqrsbus.links.call import Verb
 from cqrsbus.links.call_waits import let_time_pass, wait_place
-from cqrsbus.links.calls import OpenCalls, Verb
+from cqrsbus.links.calls import OpenCalls
 from cqrsbus.wire.frames import Flag, Frame, Kind
 from tests.links.channels import outcome
 

@@ -16,7 +16,8 @@ from cqrsbus.errors import (
     RemoteError,
     TopologyError,
 )
-from cqrsbus.links.calls import Call, OpenCalls, Verb
+from cqrsbus.links.call import Call, Verb
+from cqrsbus.links.calls import OpenCalls
 from cqrsbus.links.conversation import Conversation
 from cqrsbus.links.local_subscription import LocalSubscription
 from cqrsbus.links.port import Delivery, SubscriptionSpec

@@ -6,7 +6,8 @@ import anyio
 import pytest
 
 from cqrsbus.errors import BusError, Code, DeadlineExceededError, NoHandlerError, RemoteError
-from cqrsbus.links.calls import OpenCalls, Verb
+from cqrsbus.links.call import Verb
+from cqrsbus.links.calls import OpenCalls
 from cqrsbus.links.port import Instance, StreamTerms
 from cqrsbus.links.replies import BrokerReplies
 from cqrsbus.links.replies_call import RepliesCall

@@ -6,7 +6,8 @@ import anyio
 import pytest
 
 from cqrsbus.errors import NoHandlerError, PayloadTooLargeError
-from cqrsbus.links.calls import OpenCalls, Verb
+from cqrsbus.links.call import Verb
+from cqrsbus.links.calls import OpenCalls
 from cqrsbus.links.line import Line
 from cqrsbus.links.outgoing import Outgoing
 from cqrsbus.links.requests import Requests
