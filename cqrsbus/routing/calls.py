@@ -114,22 +114,23 @@ class Calls:
         if group is None:
             self._refuse(peer, numbers, _nobody(frame, "query"))
             return
-        batch, deadline = QueryBatch(frame), deadline_of(frame, now)
+        batch, deadline, refused = QueryBatch(frame), deadline_of(frame, now), list[int]()
         for place, body in enumerate(bodies(frame)):
             number = frame.id + place
             self._requests.check_number(peer, number)
             if self._requests.is_full(peer):
                 # Nothing ends meanwhile: so it stays for all that follow.
                 self._refuse_the_rest(peer, numbers[place:])
-                return
+                break
             request = Request(peer, number, wants_reply=True, batched=True)
             job = Job(QueryPart(batch, place, body), peer.stamp, deadline, Flag.NEEDS_REPLY, request)
-            try:
-                self._courier.offer(group, job, now)
-            except QueueFullError as error:
-                self._refuse(peer, [number], error)
-            else:
-                self._requests.open(request, deadline)
+            if self._courier.is_full(group, job):
+                refused.append(number)
+                continue
+            self._courier.offer(group, job, now)
+            self._requests.open(request, deadline)
+        if refused:
+            self._refuse(peer, refused, self._courier.too_many(group))
 
     def _refuse_the_rest(self, peer: Peer, numbers: range) -> None:
         for number in numbers:

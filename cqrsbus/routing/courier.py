@@ -64,7 +64,7 @@ class Courier:
             job = rest
         # Near the bound they are looked at one by one.
         for each in job.singles() if job.count > 1 and self._exceeds(group, job) else (job,):
-            if self._is_full(group, each):
+            if self.is_full(group, each):
                 self._overflow(group)
                 return False
             group.enqueue(each)
@@ -221,9 +221,19 @@ class Courier:
         if request.credit.items or request.credit.size:
             self._output.pay(request.delivery, request.credit.items, request.credit.size)
 
-    def _is_full(self, group: ConsumerGroup, job: Job) -> bool:
+    def is_full(self, group: ConsumerGroup, job: Job) -> bool:
+        """Whether a message can neither be given nor wait."""
         # However large, one message may wait.
         return group.waiting > 0 and self._exceeds(group, job)
+
+    @staticmethod
+    def too_many(group: ConsumerGroup) -> QueueFullError:
+        """What the caller is told then."""
+        return QueueFullError(
+            f"{group.waiting} messages ({group.queued_bytes} bytes) already wait for "
+            f"{len(group.members)} handler(s); try again later",
+            topic=group.pattern,
+        )
 
     def _exceeds(self, group: ConsumerGroup, job: Job) -> bool:
         return (
@@ -241,11 +251,7 @@ class Courier:
         if group.is_broadcast:
             self._cut_off(group)
             return
-        raise QueueFullError(
-            f"{group.waiting} messages ({group.queued_bytes} bytes) already wait for "
-            f"{len(group.members)} handler(s); try again later",
-            topic=group.pattern,
-        )
+        raise self.too_many(group)
 
     def _cut_off(self, group: ConsumerGroup) -> None:
         group.is_cut_off = True

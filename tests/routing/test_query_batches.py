@@ -10,7 +10,7 @@ from cqrsbus.wire.batch import answers, check_batch, singles
 from cqrsbus.wire.frames import MAX_U64, Flag, Frame, Kind
 from cqrsbus.wire.header import encode_header
 from cqrsbus.wire.stamp import stamp_of
-from tests.routing.scenario import Scenario
+from tests.routing.scenario import Scenario, reason
 from tests.wire.batches import batch, numbered_header
 
 ASKER, HANDLER, OTHER = 1, 2, 3
@@ -192,6 +192,17 @@ def test_a_number_that_is_in_use_is_found_among_those_that_are_too_many() -> Non
     scenario.say(ASKER, queries(1, first=12))
     scenario.say(ASKER, queries(4))
     assert [(f.kind, f.detail) for f in scenario.take(ASKER)] == [(Kind.ERROR, Code.BAD_FRAME)]
+
+
+def test_as_many_are_refused_as_the_queue_has_no_room_for() -> None:
+    scenario = Scenario("asker", "handler", max_queue_messages=2)
+    scenario.subscribe(HANDLER, 1, "query", "q", batches=True, messages=1)
+    scenario.say(ASKER, queries(5))
+    assert heard(scenario, HANDLER).numbered == [(1, b"10")]
+    told = scenario.take(ASKER)
+    assert [(f.kind, f.id, f.detail) for f in told] == [(Kind.REJECT, id, Code.QUEUE_FULL) for id in (13, 14)]
+    assert "2 messages" in reason(told[0])
+    assert scenario.router.open_requests == 3
 
 
 @pytest.mark.parametrize(("topic", "code"), [(b"x", Code.NO_HANDLER), (b"a..b", Code.INVALID_TOPIC)])
