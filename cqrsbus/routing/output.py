@@ -52,7 +52,6 @@ class Output:
         if isinstance(content, QueryPart):
             self._deliver_part(member, job, content, id, ttl)
             return
-        self._last_part = None
         detail = job.count if job.flags & _BATCH else job.attempt
         frame = Frame(_DELIVER, job.flags, detail, member.channel, id, ttl, job.stamp)
         self._emissions.append((number, frame.carry(content)))
@@ -77,9 +76,10 @@ class Output:
 
     def join_answer(self, peer: Peer, request_id: int, reply: Frame, stamp: bytes) -> None:
         """Forward a handler's reply to one who asked in a batch: with others that it follows."""
-        joined, number, header = self._answers, peer.number, reply.header
-        if not (joined.continues(number, request_id) and joined.says(stamp, header)):
-            frame = Frame(_REPLY, 0, 0, 0, request_id, 0, stamp, header, 0, len(header))
+        joined, number = self._answers, peer.number
+        # All that is joined here is of one REPLY: its sender and its header are the same.
+        if not joined.continues(number, request_id):
+            frame = Frame(_REPLY, 0, 0, 0, request_id, 0, stamp, reply.header, 0, reply.header_size)
             joined.begin(number, frame)
             self._emissions.append((number, frame))
         joined.add(reply.body)
@@ -130,11 +130,6 @@ class _Joined:
         """Whether there is a frame for this peer, in which this number is the next."""
         batch = self._batch
         return batch is not None and self._to == to and batch.next_id == id
-
-    def says(self, stamp: bytes, header: bytes) -> bool:
-        """Whether the frame says the same of its sender and of all that is in it."""
-        batch = self._batch
-        return batch is not None and batch.frame.stamp == stamp and batch.frame.tail == header
 
     def begin(self, to: int, frame: Frame) -> None:
         """Begin with another frame, to which nothing was added."""

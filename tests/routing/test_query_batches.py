@@ -136,7 +136,10 @@ def test_one_that_is_cancelled_answered_or_fails_is_so_by_itself(scenario: Scena
     assert [(frame.kind, frame.id) for frame in scenario.take(HANDLER)] == [(Kind.CANCEL, 2)]
     scenario.say(HANDLER, Frame(Kind.NACK, id=3, detail=Code.CANCELLED))
     scenario.say(HANDLER, Frame(Kind.REPLY, id=4, flags=Flag.FAILED, detail=Code.REMOTE_ERROR))
-    assert [(frame.kind, frame.id) for frame in scenario.take(ASKER)] == [(Kind.REJECT, 12), (Kind.REPLY, 13)]
+    assert [(frame.kind, frame.id, frame.flags, frame.detail) for frame in scenario.take(ASKER)] == [
+        (Kind.REJECT, 12, 0, Code.CANCELLED),
+        (Kind.REPLY, 13, Flag.FAILED, Code.REMOTE_ERROR),
+    ]
     scenario.say(HANDLER, replies(1, 5))
     told = heard(scenario, ASKER)
     assert told.numbered == [(10, b"re 1"), (14, b"re 5")]
@@ -161,6 +164,25 @@ def test_what_waits_for_credit_is_joined_when_it_comes() -> None:
     given = heard(scenario, HANDLER)
     assert (given.numbered, given.sizes, given.frames[0].ttl) == ([(3, b"12"), (4, b"13")], [2], 750)
     assert heard(scenario, ASKER).sizes == [2]
+
+
+@pytest.mark.parametrize("cancelled", [True, False], ids=["with a gap", "of two batches"])
+def test_what_does_not_follow_is_not_joined(cancelled: bool) -> None:
+    scenario = Scenario("asker", "handler")
+    scenario.subscribe(HANDLER, 1, "query", "q", batches=True, messages=2)
+    scenario.say(ASKER, queries(2))
+    scenario.say(ASKER, queries(3 if cancelled else 1, first=20))
+    if cancelled:
+        scenario.say(ASKER, Frame(Kind.CANCEL, id=21))
+    else:
+        scenario.say(ASKER, queries(1, first=22))
+    scenario.take(HANDLER)
+    scenario.say(HANDLER, replies(1, 2))
+    told = scenario.take(HANDLER)
+    assert [(frame.flags, frame.id, frame.header, frame.body) for frame in told] == [
+        (Flag.NEEDS_REPLY, 3, numbered_header(20), b"20"),
+        (Flag.NEEDS_REPLY, 4, numbered_header(22), b"22"),
+    ]
 
 
 def test_what_has_expired_while_it_waited_is_not_started() -> None:

@@ -95,6 +95,12 @@ def test_what_came_in_portions_leaves_in_them(sizes: list[int], data: st.DataObj
     assert frames_in(drained(buffer, data)) == [framed(1, 10), expected, framed(2, 10)]
 
 
+def test_what_is_longer_than_the_longest_write_leaves_in_several() -> None:
+    buffer, sent = SendBuffer(), framed(1, 3 * LONGEST_WRITE)
+    buffer.put(sent)
+    assert drained(buffer) == sent.encode()
+
+
 def test_a_large_body_and_its_head_are_one_write() -> None:
     buffer = SendBuffer()
     buffer.put(framed(1, 1024 * 1024))
