@@ -72,7 +72,7 @@ class Subscription:
         group: The group it is a member of.
         credit_messages: Messages it may have in hand.
         credit_bytes: Bytes it may have in hand; the last message may exceed it.
-        batches: Whether it takes events, or queries, in batches.
+        batches: Whether it takes events outside groups, or queries, in batches.
         contract: What it says of itself, for those who ask; nobody here looks into it.
     """
 

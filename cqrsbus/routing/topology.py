@@ -84,7 +84,7 @@ class Topology:
             group,
             credit_messages=messages,
             credit_bytes=size,
-            batches=batches and (group.is_broadcast or kind is SubscriptionKind.QUERY),
+            batches=batches,
             contract=contract,
         )
         group.members.append(subscription)
