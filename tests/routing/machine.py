@@ -130,7 +130,7 @@ class Listeners(RuleBasedStateMachine):
             self.model.expect(client, Kind.CONFIRM, request_id, messages)
             self.model.join(
                 client,
-                Member(client, channel, group, messages, size, batches and (group.is_broadcast or kind == "query")),
+                Member(client, channel, group, messages, size, batches),
             )
         self.say(client, frame)
 

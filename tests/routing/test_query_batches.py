@@ -298,7 +298,7 @@ def answered(**changes: object) -> Frame:
         answered(flags=Flag.BATCH | Flag.MORE),
         answered(flags=Flag.BATCH | Flag.FAILED),
         answered(detail=3),
-        answered(topic_size=1),
+        answered(topic_size=1, tail=b"t" + replies(1, 2).tail),
         answered(id=0),
         answered(id=2),
         answered(id=MAX_U64),
