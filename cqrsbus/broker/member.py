@@ -8,6 +8,7 @@ from typing import Final
 
 from cqrsbus.broker.exchange import Exchange
 from cqrsbus.transports.outbox import FRAMES_AT_ONCE, Outbox
+from cqrsbus.transports.send_buffer import WRITE_SIZE
 from cqrsbus.wire.frames import Frame, Kind
 
 # Plain numbers: looking up a member of an enum costs more than using it.
@@ -59,9 +60,12 @@ class SocketMember:
         self._out.flush_nowait()
 
     def flush_soon(self) -> None:
-        """Send what was put, with what else is put in this turn of the event loop."""
+        """Send what was put: at once if it is worth a write, else with what else is put in this turn of the loop."""
         self._unflushed = 0
-        self._out.flush_soon()
+        if self._out.size >= WRITE_SIZE:
+            self._out.flush_nowait()
+        else:
+            self._out.flush_soon()
 
     def take(self, frames: list[Frame]) -> bool:
         """Route what it sent; returns whether to go on."""
