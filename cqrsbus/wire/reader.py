@@ -20,8 +20,9 @@ from cqrsbus.wire.frames import HEAD, HEAD_SIZE, KNOWN_FLAGS, LENGTH_SIZE, MIN_L
 SMALL_PORTION = 4096
 #: From this size a portion is not kept for the sake of a few bytes at its end.
 LARGE_PORTION = 65536
-#: The most to ask for at once. More saves few system calls, and what is then allocated and freed each time costs more.
-LONGEST_READ = 256 * 1024
+#: The most to ask for at once: four bodies of 64 KiB and their heads, which so leave nothing that takes another read.
+#: More saves few system calls, and what is then allocated and freed each time costs more.
+LONGEST_READ = 288 * 1024
 #: From this size a frame that came in portions is not put together, but for who asks for all of it.
 UNJOINED_FROM = 256 * 1024
 _FRAMES_PER_READ = 4

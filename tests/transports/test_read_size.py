@@ -17,7 +17,7 @@ def sizes(*received: int) -> list[int]:
 
 
 def test_what_fills_a_read_makes_the_next_one_larger_up_to_the_longest() -> None:
-    assert sizes(*[LONGEST_READ] * 4) == [CHUNK_BYTES, 2 * CHUNK_BYTES, *[LONGEST_READ] * 3]
+    assert sizes(*[LONGEST_READ] * 4) == [CHUNK_BYTES, 2 * CHUNK_BYTES, 4 * CHUNK_BYTES, *[LONGEST_READ] * 2]
 
 
 @pytest.mark.parametrize("size", [1, CHUNK_BYTES - 1])
