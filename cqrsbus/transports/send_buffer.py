@@ -23,7 +23,7 @@ WRITE_SIZE = 65536
 LONGEST_WRITE = 1024 * 1024 + WRITE_SIZE
 #: A batch has at most so many messages and bytes: what it is for, to save work for each, is achieved by then.
 BATCH_MESSAGES = 128
-BATCH_SIZE = 32768
+BATCH_SIZE = 128 * 1024
 #: A larger message has a frame of its own, which is not copied so often.
 LARGEST_IN_BATCH = 2048
 #: Up to this size a copy costs less than to keep the tail apart, which other connections may share.
