@@ -1,14 +1,16 @@
 """Our side of a subscription: what is asked for, and the credit that goes back."""
 
+from typing import Final
+
 from cqrsbus.links.channel import Channel
 from cqrsbus.links.port import Sink, SubscriptionSpec
 from cqrsbus.wire.frames import MAX_U16, Frame, Kind
 from cqrsbus.wire.header import encode_header
 
 #: However many bytes were granted, half of this many are returned without delay.
-MAX_UNRETURNED_BYTES = 2 * 1024 * 1024
+MAX_UNRETURNED_BYTES: Final = 2 * 1024 * 1024
 #: What a SUBSCRIBE frame has at most beside its body: its head, the longest topic, and a group's name.
-_OTHERS = 1024
+_OTHERS: Final = 1024
 
 
 class LocalSubscription:

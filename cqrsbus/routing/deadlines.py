@@ -5,12 +5,12 @@ import math
 from collections import deque
 from collections.abc import Iterator
 from itertools import count
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 T = TypeVar("T")
 
 #: What is kept is looked through when it has this many entries more than twice what is still awaited.
-SLACK = 256
+SLACK: Final = 256
 
 
 class DeadlineHeap(Generic[T]):

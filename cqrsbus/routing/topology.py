@@ -12,6 +12,8 @@ The rules:
    each service that said it.
 """
 
+from typing import Final
+
 from cqrsbus.cause import caused_by
 from cqrsbus.errors import PayloadTooLargeError, ProtocolError, QueueFullError, TopologyError
 from cqrsbus.routing.consumer_group import ConsumerGroup, SubscriptionKind
@@ -22,7 +24,7 @@ from cqrsbus.topics import validate_pattern, validate_topic
 from cqrsbus.wire.frames import Frame
 from cqrsbus.wire.header import Fields, decode_header, flag, number, text
 
-MAX_GROUP_NAME = 255
+MAX_GROUP_NAME: Final = 255
 
 
 class Topology:

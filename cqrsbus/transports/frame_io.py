@@ -95,7 +95,9 @@ class FrameIO:
             size = len(first)
             sent = self._stream.send_nowait(first)
         else:
-            size = sum([len(data) for data in buffers])
+            size = 0
+            for data in buffers:
+                size += len(data)
             sent = self._stream.send_many_nowait(buffers)
         self.sent(sent)
         if sent == size:

@@ -14,12 +14,12 @@ The rules, the same for every transport and every backend:
 """
 
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Final, Protocol, TypeAlias, runtime_checkable
 
 #: What one receive asks for unless told otherwise, in bytes.
-CHUNK_BYTES = 65536
+CHUNK_BYTES: Final = 65536
 #: How many buffers can be handed over together.
-MOST_BUFFERS = 64
+MOST_BUFFERS: Final = 64
 
 Sendable: TypeAlias = bytes | bytearray | memoryview
 

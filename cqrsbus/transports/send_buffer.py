@@ -18,18 +18,20 @@ from cqrsbus.wire.frames import Frame, Kind, Portion
 from cqrsbus.wire.origin import Origin
 
 #: Chunks are joined up to this size.
-WRITE_SIZE = 65536
+WRITE_SIZE: Final = 65536
 #: What one system call is given at most: a body of 1 MiB, and what stands before it.
-LONGEST_WRITE = 1024 * 1024 + WRITE_SIZE
+LONGEST_WRITE: Final = 1024 * 1024 + WRITE_SIZE
+#: So few chunks are handed over as they are, if they fit: to look which of them to join takes longer.
+FEW_CHUNKS: Final = 16
 #: A batch has at most so many messages and bytes: what it is for, to save work for each, is achieved by then.
-BATCH_MESSAGES = 128
-BATCH_SIZE = 128 * 1024
+BATCH_MESSAGES: Final = 128
+BATCH_SIZE: Final = 128 * 1024
 #: A larger message has a frame of its own, which is not copied so often.
-LARGEST_IN_BATCH = 2048
+LARGEST_IN_BATCH: Final = 2048
 #: Up to this size a copy costs less than to keep the tail apart, which other connections may share.
-SHARED_FROM = 1024
+SHARED_FROM: Final = 1024
 #: From this size it is handed to the system as it is.
-UNJOINED_FROM = 16384
+UNJOINED_FROM: Final = 16384
 # Plain numbers: looking up a member of an enum costs more than using it.
 _ASK: Final = Kind.ASK.value
 _PUBLISH: Final = Kind.PUBLISH.value
@@ -156,7 +158,11 @@ class SendBuffer:
             everything = b"".join(chunks) if len(chunks) > 1 else chunks[0]
             chunks.clear()
             return [everything]
-        taken: list[Portion] = []
+        if self.size <= LONGEST_WRITE and len(chunks) <= FEW_CHUNKS:
+            taken, self._large = list(chunks), False
+            chunks.clear()
+            return taken
+        taken = []
         size = 0
         while chunks and len(taken) < MOST_BUFFERS:
             room, first = LONGEST_WRITE - size, len(chunks[0])

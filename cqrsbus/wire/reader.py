@@ -17,18 +17,18 @@ from cqrsbus.errors import Code, ProtocolError
 from cqrsbus.wire.frames import HEAD, HEAD_SIZE, KNOWN_FLAGS, LENGTH_SIZE, MIN_LENGTH, Flag, Frame
 
 #: Portions below this are kept together: each by itself would take much more memory than it has bytes.
-SMALL_PORTION = 4096
+SMALL_PORTION: Final = 4096
 #: From this size a portion is not kept for the sake of a few bytes at its end.
-LARGE_PORTION = 65536
+LARGE_PORTION: Final = 65536
 #: The most to ask for at once: four bodies of 64 KiB and their heads, which so leave nothing that takes another read.
 #: More saves few system calls, and what is then allocated and freed each time costs more.
-LONGEST_READ = 288 * 1024
+LONGEST_READ: Final = 288 * 1024
 #: From this size a frame that came in portions is not put together, but for who asks for all of it.
-UNJOINED_FROM = 256 * 1024
-_FRAMES_PER_READ = 4
+UNJOINED_FROM: Final = 256 * 1024
+_FRAMES_PER_READ: Final = 4
 _BATCH: Final = Flag.BATCH
 #: Where the head says how long the stamp is: behind length, kind and flags.
-_STAMP_SIZE_AT = 6
+_STAMP_SIZE_AT: Final = 6
 
 
 class FrameReader:
