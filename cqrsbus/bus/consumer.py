@@ -30,8 +30,8 @@ from cqrsbus.errors import Code
 from cqrsbus.links.port import Deliveries, Delivery
 from cqrsbus.native import clock
 
-#: A handler that never waits lets the other tasks of the loop run after so many messages.
-IN_A_ROW: Final = 64
+#: A handler that never waits lets the other tasks of the loop run after so many messages: as many as a batch of events.
+IN_A_ROW: Final = 128
 _CANCELLED: Final = {"reason": "the handler was cancelled"}
 
 #: Gives the next delivery to work that can go on with it; None: it is to end.
