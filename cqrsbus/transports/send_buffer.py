@@ -159,10 +159,11 @@ class SendBuffer:
             chunks.clear()
             return [everything]
         if self.size <= LONGEST_WRITE and len(chunks) <= FEW_CHUNKS:
-            taken, self._large = list(chunks), False
+            whole = list(chunks)
             chunks.clear()
-            return taken
-        taken = []
+            self._large = False
+            return whole
+        taken: list[Portion] = []
         size = 0
         while chunks and len(taken) < MOST_BUFFERS:
             room, first = LONGEST_WRITE - size, len(chunks[0])
