@@ -23,9 +23,10 @@ WRITE_SIZE: Final = 65536
 LONGEST_WRITE: Final = 1024 * 1024 + WRITE_SIZE
 #: So few chunks are handed over as they are, if they fit: to look which of them to join takes longer.
 FEW_CHUNKS: Final = 16
-#: A batch has at most so many messages and bytes: what it is for, to save work for each, is achieved by then.
+#: A batch has at most so many messages and bytes, which so many of 1 KiB have with what stands around each: what it is
+#: for, to save work for each, is achieved by then.
 BATCH_MESSAGES: Final = 128
-BATCH_SIZE: Final = 128 * 1024
+BATCH_SIZE: Final = 136 * 1024
 #: A larger message has a frame of its own, which is not copied so often.
 LARGEST_IN_BATCH: Final = 2048
 #: Up to this size a copy costs less than to keep the tail apart, which other connections may share.

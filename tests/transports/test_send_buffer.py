@@ -5,12 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cqrsbus.transports.port import MOST_BUFFERS
-from cqrsbus.transports.send_buffer import LONGEST_WRITE, UNJOINED_FROM, WRITE_SIZE, SendBuffer
+from cqrsbus.transports.send_buffer import BATCH_MESSAGES, LONGEST_WRITE, UNJOINED_FROM, WRITE_SIZE, SendBuffer
 from cqrsbus.wire.batch import answers, messages_in, singles
 from cqrsbus.wire.envelope import Envelope
 from cqrsbus.wire.frames import Flag, Frame, Kind
 from cqrsbus.wire.origin import Origin
-from cqrsbus.wire.reader import FrameReader
+from cqrsbus.wire.reader import LONGEST_READ, FrameReader
 
 ORIGIN = Origin(Envelope("m"))
 SIZES = st.sampled_from([0, 1, 1024, 1025, 2049, UNJOINED_FROM - 1, UNJOINED_FROM, WRITE_SIZE, 3 * WRITE_SIZE])
@@ -93,6 +93,29 @@ def test_what_came_in_portions_leaves_in_them(sizes: list[int], data: st.DataObj
     buffer.put(framed(2, 10))
     assert frame.portions is not None
     assert frames_in(drained(buffer, data)) == [framed(1, 10), expected, framed(2, 10)]
+
+
+def test_as_many_events_of_a_kibibyte_as_a_batch_may_have_are_one_batch() -> None:
+    buffer = SendBuffer()
+    for number in range(BATCH_MESSAGES):
+        buffer.put_event("t", ORIGIN, number, bytes(1024 + 3))
+    assert [messages_in(frame) for frame in frames_in(drained(buffer))] == [BATCH_MESSAGES]
+
+
+def test_four_bodies_of_64_kibibytes_and_their_heads_are_one_write_and_one_read() -> None:
+    buffer = SendBuffer()
+    for number in range(4):
+        buffer.put(framed(number, 64 * 1024 + 5, topic=b"t" * 255))
+    write = buffer.take()
+    assert not buffer.chunks
+    assert sum(map(len, write)) <= LONGEST_READ
+
+
+def test_more_chunks_than_the_system_takes_leave_in_several_writes() -> None:
+    buffer, sent = SendBuffer(), [framed(number, UNJOINED_FROM) for number in range(MOST_BUFFERS)]
+    for frame in sent:
+        buffer.put(frame)
+    assert frames_in(drained(buffer)) == sent
 
 
 def test_what_is_longer_than_the_longest_write_leaves_in_several() -> None:
