@@ -30,7 +30,9 @@ class FrameIO:
 
     __slots__ = (
         "_read_size",
-        "_stream",
+        "_receive_nowait",
+        "_send_many_nowait",
+        "_send_nowait",
         "_time",
         "broken",
         "connection",
@@ -51,7 +53,10 @@ class FrameIO:
         time: Callable[[], float],
         call_soon: Callable[[Callable[[], None]], Any] | None,
     ) -> None:
-        self._stream = stream
+        # To look them up each time would cost as much as to call them.
+        self._receive_nowait = stream.receive_nowait
+        self._send_nowait = stream.send_nowait
+        self._send_many_nowait = stream.send_many_nowait
         self.connection = connection
         self._time = time
         self._read_size = ReadSize()
@@ -93,12 +98,12 @@ class FrameIO:
         if len(buffers) == 1:
             first = buffers[0]
             size = len(first)
-            sent = self._stream.send_nowait(first)
+            sent = self._send_nowait(first)
         else:
             size = 0
             for data in buffers:
                 size += len(data)
-            sent = self._stream.send_many_nowait(buffers)
+            sent = self._send_many_nowait(buffers)
         self.sent(sent)
         if sent == size:
             return True
@@ -173,7 +178,7 @@ class FrameIO:
 
     def _receive_now(self, consume: Consume) -> bool:
         try:
-            data = self._stream.receive_nowait(self.wanted)
+            data = self._receive_nowait(self.wanted)
         except anyio.WouldBlock:
             return True
         frames = self.take(data)

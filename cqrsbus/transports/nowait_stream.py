@@ -9,7 +9,7 @@ from typing import Protocol
 import anyio
 
 from cqrsbus.cause import caused_by
-from cqrsbus.transports.port import Sendable
+from cqrsbus.transports.port import CHUNK_BYTES, Sendable
 
 
 class End(Protocol):
@@ -52,7 +52,7 @@ class NowaitStream:
         self.receiving = False
         self.sending = False
 
-    def receive(self, max_bytes: int) -> bytes:
+    def receive(self, max_bytes: int = CHUNK_BYTES) -> bytes:
         """See `ByteStream.receive_nowait`."""
         if self.receiving:
             raise anyio.BusyResourceError("receiving from")

@@ -5,15 +5,12 @@ before it left is still to be read.
 """
 
 import socket
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
 
 import anyio
 
 from cqrsbus.cause import caused_by
 from cqrsbus.transports.port import Sendable
-
-T = TypeVar("T")
 
 
 class SocketEnd:
@@ -48,19 +45,27 @@ class SocketEnd:
 
     def put(self, data: Sendable) -> int:
         """See :meth:`End.put`."""
-        return self._handed_over(self.sock.send, data)
+        self._check_sendable()
+        try:
+            return self.sock.send(data)
+        except OSError as error:
+            return self._not_sent(error)
 
     def put_many(self, buffers: Sequence[Sendable]) -> int:
         """See :meth:`End.put_many`."""
-        return self._handed_over(self.sock.sendmsg, buffers)
+        self._check_sendable()
+        try:
+            return self.sock.sendmsg(buffers)
+        except OSError as error:
+            return self._not_sent(error)
 
-    def _handed_over(self, send: Callable[[T], int], data: T) -> int:
+    def _check_sendable(self) -> None:
         if self._send_error is not None:
             raise caused_by(anyio.BrokenResourceError(), self._send_error)
-        try:
-            return send(data)
-        except (BlockingIOError, InterruptedError):
+
+    def _not_sent(self, error: OSError) -> int:
+        """Take that the system took nothing: 0 if it may take something later."""
+        if isinstance(error, (BlockingIOError, InterruptedError)):
             return 0
-        except OSError as error:
-            self._send_error = error
-            raise caused_by(anyio.BrokenResourceError(), error)
+        self._send_error = error
+        raise caused_by(anyio.BrokenResourceError(), error)

@@ -7,7 +7,6 @@ cancelled midway.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -25,11 +24,17 @@ class WaitingStream(ABC):
         end: What takes and puts.
     """
 
-    __slots__ = ("_now", "_peer", "_receive_pace", "_send_pace")
+    __slots__ = (
+        "_now", "_peer", "_receive_pace", "_send_pace", "receive_nowait", "send_many_nowait", "send_nowait",
+    )  # fmt: skip
 
     def __init__(self, peer: str, end: End) -> None:
         self._peer = peer
-        self._now = NowaitStream(end)
+        self._now = now = NowaitStream(end)
+        # See `ByteStream`; what needs no waiting needs no function of ours around it either.
+        self.receive_nowait = now.receive
+        self.send_nowait = now.send
+        self.send_many_nowait = now.send_many
         self._receive_pace = Pace()
         self._send_pace = Pace()
 
@@ -57,10 +62,6 @@ class WaitingStream(ABC):
         """The other end, for messages."""
         return self._peer
 
-    def receive_nowait(self, max_bytes: int = CHUNK_BYTES) -> bytes:
-        """See `ByteStream.receive_nowait`."""
-        return self._now.receive(max_bytes)
-
     async def receive(self, max_bytes: int = CHUNK_BYTES) -> bytes:
         """See `ByteStream.receive`."""
         now = self._now
@@ -82,14 +83,6 @@ class WaitingStream(ABC):
     async def _wait_takeable(self) -> None:
         await self._takeable()
         self._receive_pace.waited()
-
-    def send_nowait(self, data: Sendable) -> int:
-        """See `ByteStream.send_nowait`."""
-        return self._now.send(data)
-
-    def send_many_nowait(self, buffers: Sequence[Sendable]) -> int:
-        """See `ByteStream.send_many_nowait`."""
-        return self._now.send_many(buffers)
 
     async def send(self, data: Sendable) -> None:
         """See `ByteStream.send`."""

@@ -13,7 +13,7 @@ from cqrsbus.wire.envelope import Envelope, encode_envelope
 DIGITS: Final = 12
 #: How many numbers there are. At a million a second they last for eight years.
 NUMBERS: Final = 16**DIGITS
-_HEX: Final = frozenset("0123456789abcdef")
+_HEX: Final = "0123456789abcdef"
 _PLACE: Final = "0" * DIGITS
 
 
@@ -56,7 +56,7 @@ def number_in(message_id: str) -> int:
         ProtocolError: BAD_FRAME, it ends with none.
     """
     digits = message_id[-DIGITS:]
-    if len(digits) < DIGITS or not _HEX.issuperset(digits):
+    if len(digits) < DIGITS or digits.strip(_HEX):
         raise ProtocolError(f"the id of a message in a batch does not end with {DIGITS} hexadecimal digits")
     return int(digits, 16)
 

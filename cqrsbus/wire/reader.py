@@ -27,6 +27,7 @@ LONGEST_READ: Final = 288 * 1024
 UNJOINED_FROM: Final = 256 * 1024
 _FRAMES_PER_READ: Final = 4
 _BATCH: Final = Flag.BATCH
+_UNPACK: Final = HEAD.unpack_from
 #: Where the head says how long the stamp is: behind length, kind and flags.
 _STAMP_SIZE_AT: Final = 6
 
@@ -118,9 +119,9 @@ class FrameReader:
             else:
                 self._join()
         buffer, offset = self._buffer, self._offset
-        size, longest, unpack, append = len(buffer), self.max_frame - LENGTH_SIZE, HEAD.unpack_from, into.append
+        size, longest = len(buffer), self.max_frame - LENGTH_SIZE
         while size - offset >= HEAD_SIZE:
-            length, kind, flags, stamp_size, topic_size, header_size, detail, channel, id, ttl = unpack(buffer, offset)
+            length, kind, flags, stamp_size, topic_size, header_size, detail, channel, id, ttl = _UNPACK(buffer, offset)
             end = offset + LENGTH_SIZE + length
             if (
                 end > size
@@ -133,7 +134,7 @@ class FrameReader:
             start = offset + HEAD_SIZE
             stamp = buffer[start : start + stamp_size] if stamp_size else b""
             tail = buffer[start + stamp_size : end]
-            append(Frame(kind, flags, detail, channel, id, ttl, stamp, tail, topic_size, header_size))
+            into.append(Frame(kind, flags, detail, channel, id, ttl, stamp, tail, topic_size, header_size))
             offset = end
         self._offset = offset
 
@@ -193,9 +194,7 @@ class FrameReader:
     def _begin(self, length: int) -> tuple[Frame, int]:
         """Check the frame at the front; returns it, but for its tail, and where that begins in the buffer."""
         start = self._offset
-        (_, kind, flags, stamp_size, topic_size, header_size, detail, channel, id, ttl) = HEAD.unpack_from(
-            self._buffer, start
-        )
+        (_, kind, flags, stamp_size, topic_size, header_size, detail, channel, id, ttl) = _UNPACK(self._buffer, start)
         if flags & ~KNOWN_FLAGS.get(kind, 0xFF):
             raise ProtocolError(f"unknown flags {flags:#04x} on kind {kind:#04x}")
         if header_size > self.max_header:

@@ -148,6 +148,17 @@ def test_any_bytes_are_a_batch_or_refused(written: bytes, count: int) -> None:
         assert refused or len(found) == count > 0
 
 
+@pytest.mark.parametrize("size", [0, 1, 2**8 + 1, 2**16 + 2, 2**24 + 3])
+def test_every_byte_of_a_length_counts(size: int) -> None:
+    said = [b"\x01" * size, b"one more"]
+    frame = batch(*own_frames("a", Origin(Envelope("m-")), 0, said))
+    check_batch(frame)
+    assert bodies(frame) == said
+    frame.tail += b"\x00"
+    with pytest.raises(ProtocolError, match="says that 2 are in it"):
+        check_batch(frame)
+
+
 def with_header(header: bytes, events: int = 2) -> Frame:
     return batch(*(Frame.of(Kind.PUBLISH, topic=b"a", header=header, body=b"body") for _ in range(events)))
 
