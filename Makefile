@@ -94,7 +94,7 @@ $(VENV)/.with-%: $(VENV)/.created
 	@touch $@
 
 # By way of the sdist, as a release is built: the checkout stays as it is, and what the sdist lacks is missed here.
-$(NATIVE)/.built: $(NATIVE)/.created $(shell find cqrsbus -name '*.py')
+$(NATIVE)/.built: $(NATIVE)/.created pyproject.toml scripts/compiler_flags.py $(shell find cqrsbus -name '*.py')
 	@$(PYTHON) scripts/compiler.py
 	$(NATIVE_PIP) build
 	rm -rf $(NATIVE)/dist

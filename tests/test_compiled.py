@@ -1,6 +1,7 @@
 """What is compiled is what pyproject.toml lists, all of it or nothing, and has nothing in it that mypyc gets wrong."""
 
 import ast
+import ctypes
 import subprocess
 import sys
 import tomllib
@@ -62,3 +63,14 @@ def test_every_process_runs_the_same_build() -> None:
         command = [sys.executable, *arguments]
         ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True, cwd=ROOT)
         assert build_name() in ran.stdout
+
+
+def test_calls_within_the_library_are_direct() -> None:
+    """What is seen from outside can be replaced from there: each call of it looks up its target. See hooks/custom."""
+    if not is_compiled():
+        pytest.skip("nothing is compiled")
+    library = import_module("cqrsbus__mypyc").__file__
+    assert library is not None
+    seen = ctypes.CDLL(library)
+    assert hasattr(seen, "PyInit_cqrsbus__mypyc")
+    assert not hasattr(seen, "CPyDef_batch___check_batch")
