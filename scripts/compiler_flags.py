@@ -17,7 +17,7 @@ FLAGS = "-fvisibility=hidden"
 class CompilerFlags(BuildHookInterface[Any]):
     """Adds to the flags that setuptools takes from the environment; the compiler of Windows does so by itself."""
 
-    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # the hook's signature
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Add them, before the hook that compiles runs."""
         # Where the variable is set, setuptools may take it instead of Python's own flags.
         usual = os.environ.get("CFLAGS") or sysconfig.get_config_var("CFLAGS")
