@@ -5,7 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cqrsbus.transports.port import MOST_BUFFERS
-from cqrsbus.transports.send_buffer import BATCH_MESSAGES, LONGEST_WRITE, UNJOINED_FROM, WRITE_SIZE, SendBuffer
+from cqrsbus.transports.send_buffer import (
+    BATCH_MESSAGES,
+    LARGEST_IN_BATCH,
+    LONGEST_WRITE,
+    UNJOINED_FROM,
+    WRITE_SIZE,
+    SendBuffer,
+)
 from cqrsbus.wire.batch import answers, messages_in, singles
 from cqrsbus.wire.envelope import Envelope
 from cqrsbus.wire.frames import Flag, Frame, Kind
@@ -165,9 +172,10 @@ def test_the_first_of_what_leaves_together_is_told() -> None:
     buffer = SendBuffer()
     told = [buffer.put_event("t", ORIGIN, number, b"x") for number in range(3)]
     told.append(buffer.put_event("u", ORIGIN, 3, b"x"))
-    told.append(buffer.put_event("u", ORIGIN, 4, b"x" * 5000))
-    assert told == [True, False, False, True, True]
-    assert [messages_in(frame) for frame in frames_in(drained(buffer))] == [3, 1, 1]
+    told.append(buffer.put_event("u", ORIGIN, 4, b"x" * LARGEST_IN_BATCH))
+    told.append(buffer.put_event("u", ORIGIN, 5, b"x" * (LARGEST_IN_BATCH + 1)))
+    assert told == [True, False, False, True, False, True]
+    assert [messages_in(frame) for frame in frames_in(drained(buffer))] == [3, 2, 1]
 
 
 @pytest.mark.parametrize("size", [100, 3 * UNJOINED_FROM])
