@@ -113,7 +113,7 @@ def check_bodies(frame: Frame) -> None:
     if id_at(frame, count - 1) > MAX_U64:
         raise ProtocolError("a batch is numbered beyond what a head can say")
     start, size = _bodies_at(frame), frame.tail_size
-    if start > size or start + (_added_up(frame) if _COMPILED else sum(_lengths(frame))) != size:
+    if start > size or start + _bodies_size(frame) != size:
         raise ProtocolError(f"a batch says that {count} are in it, and is something else")
 
 
@@ -220,8 +220,10 @@ def _lengths(frame: Frame) -> tuple[int, ...]:
     return lengths
 
 
-def _added_up(frame: Frame) -> int:
-    """The sum of the lengths, byte by byte: compiled, that makes no object for each, and takes a fifth of the time."""
+def _bodies_size(frame: Frame) -> int:
+    if not _COMPILED:
+        return sum(_lengths(frame))
+    # Byte by byte no object is made for each. Interpreted, that would take nine times as long.
     tail, first, second, third, fourth = frame.tail, 0, 0, 0, 0
     for at in range(frame.topic_size + frame.header_size, _bodies_at(frame), LENGTH_IN_BATCH):
         first += tail[at]
