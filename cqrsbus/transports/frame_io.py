@@ -53,7 +53,7 @@ class FrameIO:
         time: Callable[[], float],
         call_soon: Callable[[Callable[[], None]], Any] | None,
     ) -> None:
-        # To look them up each time would cost as much as to call them.
+        # Looked up once, and not for each read and write.
         self._receive_nowait = stream.receive_nowait
         self._send_nowait = stream.send_nowait
         self._send_many_nowait = stream.send_many_nowait

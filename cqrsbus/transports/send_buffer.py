@@ -27,8 +27,8 @@ FEW_CHUNKS: Final = 16
 #: for, to save work for each, is achieved by then.
 BATCH_MESSAGES: Final = 128
 BATCH_SIZE: Final = 136 * 1024
-#: A larger message has a frame of its own, which is not copied so often: for both ends together that is worth more from
-#: about here on, for the broker only from many times as much.
+#: A larger message has a frame of its own: to join it costs both ends one copy more, from about here on more than it
+#: saves them.
 LARGEST_IN_BATCH: Final = 6 * 1024
 #: Up to this size a copy costs less than to keep the tail apart, which other connections may share.
 SHARED_FROM: Final = 1024
