@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import anyio
 from anyio.lowlevel import current_token
 
+from cqrsbus.asyncio_scopes import AsyncioScopes, agree
+
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop  # noqa: TID251  # only its type; see asyncio_loop()
 
@@ -38,7 +40,14 @@ def scope_deadline() -> Callable[[], float]:
     Raises:
         anyio.NoEventLoopError: There is no event loop.
     """
-    return current_token().backend_class.current_effective_deadline
+    backend = current_token().backend_class
+    ask_anyio: Callable[[], float] = backend.current_effective_deadline
+    loop = asyncio_loop()
+    if loop is None:
+        return ask_anyio
+    states = getattr(sys.modules[backend.__module__], "_task_states", None)
+    scopes = AsyncioScopes(loop, sys.modules["asyncio"].current_task, getattr(states, "data", {}))
+    return scopes.deadline if agree(scopes.deadline, ask_anyio, loop.time()) else ask_anyio
 
 
 def clock() -> Callable[[], float]:
