@@ -113,7 +113,7 @@ class _MsgpackCodec(Codec):
             tree: object
             if declared is None:
                 tree = value if type(value) in SCALARS else plain(value, json=False)
-            elif (plain_model := declared.plain_model) is None or not plain_model.fits(held := vars(value)):
+            elif (plain_model := declared.plain_model) is None or not plain_model.fits(held := value.__dict__):
                 tree = fields(value, declared)
             elif (packed := fast_packed(held)) is not None:
                 return packed

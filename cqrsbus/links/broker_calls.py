@@ -140,7 +140,7 @@ class BrokerCalls:
         await checkpoint_if_cancelled()
         channel = self._line.channel
         try:
-            if channel is None or self._calls.is_full or not channel.has_room:
+            if channel is None or self._calls.is_full or not channel.has_room():
                 channel = await self._wait_to_call(topic, deadline)
             self._line.check_size(frame.size, frame.header_size, topic)
             if deadline <= anyio.current_time():
@@ -162,7 +162,7 @@ class BrokerCalls:
     async def _wait_to_call(self, topic: str, deadline: float) -> Channel:
         while True:
             channel = await wait_connected(self._line, deadline, topic)
-            if channel.has_room and not self._calls.is_full:
+            if channel.has_room() and not self._calls.is_full:
                 return channel
             with anyio.move_on_at(deadline) as scope:
                 await channel.wait_room()

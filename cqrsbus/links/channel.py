@@ -128,7 +128,6 @@ class Channel(Protocol):
         """
         ...
 
-    @property
     def has_room(self) -> bool:
         """Whether the send buffer has room, or the channel is over."""
         ...

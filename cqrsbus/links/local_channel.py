@@ -112,9 +112,8 @@ class LocalChannel:
         """See :meth:`Channel.put_now`; there is no buffer."""
         self.put(frame)
 
-    @property
     def has_room(self) -> bool:
-        """See :attr:`Channel.has_room`; there is no buffer to fill."""
+        """See :meth:`Channel.has_room`; there is no buffer to fill."""
         return True
 
     async def wait_room(self) -> None:

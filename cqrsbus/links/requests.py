@@ -75,7 +75,7 @@ class Requests:
             return self.make(Verb.ASK, _ASK, Flag.NONE, message, timeout)
         now, topic, body = calls.now(), message.topic, message.body
         deadline = math.inf if timeout is None else now + timeout
-        if deadline <= now or calls.is_full or not channel.has_room:
+        if deadline <= now or calls.is_full or not channel.has_room():
             return None
         # Not from the deadline, which would be rounded either way: who grants the same time says the same.
         ttl = 0 if timeout is None or timeout == math.inf else milliseconds(timeout)
@@ -101,7 +101,7 @@ class Requests:
         now = calls.now()
         deadline = math.inf if timeout is None else now + timeout
         # Who is cancelled already has no time left.
-        if channel is None or deadline <= now or calls.is_full or not channel.has_room:
+        if channel is None or deadline <= now or calls.is_full or not channel.has_room():
             return None
         frame = request_frame(kind, flags, message)
         return self.put(channel, verb, frame, message.topic, timeout, deadline, now)

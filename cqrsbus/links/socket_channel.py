@@ -17,6 +17,7 @@ from cqrsbus.links.channel import Terms
 from cqrsbus.topics import MAX_TOPIC_BYTES
 from cqrsbus.transports import connect
 from cqrsbus.transports.framed import FramedStream
+from cqrsbus.transports.outbox import SEND_BUFFER
 from cqrsbus.transports.port import ByteStream
 from cqrsbus.version import PRODUCT
 from cqrsbus.wire.batch import MAX_BATCH_HEADER
@@ -28,8 +29,6 @@ from cqrsbus.wire.origin import Origin
 
 HANDSHAKE_TIMEOUT = 5.0
 WRITE_TIMEOUT = 10.0
-#: Where a client waits for room before it puts more.
-SEND_BUFFER = 1024 * 1024
 #: A broker may send what another client was allowed, and its stamp on top; its word on size comes in the welcome.
 MAX_RECEIVED_FRAME = 16 * 1024 * 1024 + 256
 MAX_RECEIVED_HEADER = 65535
@@ -50,6 +49,7 @@ class SocketChannel:
         self._out = framed.out
         self._out.max_batch = min(self._out.max_batch, most)
         #: See :class:`Channel`, where these are methods: a call in between would cost every message.
+        self.has_room: Callable[[], bool] = self._out.has_room
         self.put: Callable[[Frame], None] = self._out.put_soon
         self.put_portion: Callable[[Frame, int], None] = self._out.put_portion
         self.put_now: Callable[[Frame], None] = self._out.put_now
@@ -66,11 +66,6 @@ class SocketChannel:
     def last_sent(self) -> float:
         """When something last went."""
         return self._framed.last_sent
-
-    @property
-    def has_room(self) -> bool:
-        """See :attr:`Channel.has_room`."""
-        return self._out.size < SEND_BUFFER
 
     async def wait_room(self) -> None:
         """See :meth:`Channel.wait_room`."""

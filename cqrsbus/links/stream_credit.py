@@ -34,7 +34,7 @@ class StreamCredit:
 async def put_when_wanted(reply: Frame, credit: StreamCredit, channel: Channel) -> None:
     """Put an answer of a stream when its caller wants it and there is room, unless the delivery is settled by then."""
     await credit.spend(reply.tail_size)
-    if not channel.has_room:
+    if not channel.has_room():
         await channel.wait_room()
     if not credit.over:
         channel.put(reply)

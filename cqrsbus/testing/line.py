@@ -110,10 +110,9 @@ class TappedChannel:
         """See :attr:`Channel.last_sent`."""
         return self._channel.last_sent
 
-    @property
     def has_room(self) -> bool:
-        """See :attr:`Channel.has_room`."""
-        return self._channel.has_room
+        """See :meth:`Channel.has_room`."""
+        return self._channel.has_room()
 
     async def wait_room(self) -> None:
         """See :meth:`Channel.wait_room`."""

@@ -18,6 +18,8 @@ LEAST_AT_ONCE: Final = 16
 #: So many turns of the loop may bring more before what is buffered is sent, unless it is this much.
 TURNS_PUT_OFF: Final = 4
 ENOUGH_BUFFERED: Final = 2 * WRITE_SIZE
+#: Bytes from which on whoever can wait for room is to do so before it puts more.
+SEND_BUFFER: Final = 1024 * 1024
 
 
 class Outbox(SendBuffer):
@@ -46,6 +48,10 @@ class Outbox(SendBuffer):
         self._flush_due = False
         self._seen = 0
         self._put_off = 0
+
+    def has_room(self) -> bool:
+        """Whether more may be put by who can wait; there is room, too, when nothing is taken any more."""
+        return self.size < SEND_BUFFER
 
     def put_soon(self, frame: Frame) -> None:
         """Add a frame, to be sent soon."""

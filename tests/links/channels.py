@@ -17,7 +17,7 @@ class FakeChannel:
     def __init__(self, *, heartbeat: float = 0, max_frame: int = 4096, max_header: int = 256) -> None:
         self.terms = Terms(heartbeat, max_frame, max_header, 65536, 16)
         self.last_received = self.last_sent = 0.0
-        self.has_room = True
+        self.roomy = True
         #: What was put and not taken.
         self.frames: list[Frame] = []
         #: What :meth:`run` raises when it is set.
@@ -25,6 +25,9 @@ class FakeChannel:
         self._said: list[Frame] = []
         self._end: BusError | bool = False
         self._changed: anyio.Event | None = None
+
+    def has_room(self) -> bool:
+        return self.roomy
 
     # The other end.
 

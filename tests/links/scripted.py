@@ -24,7 +24,7 @@ class FakeChannel:
     def __init__(self) -> None:
         self.terms = TERMS
         self.last_received = self.last_sent = 0.0
-        self.has_room = True
+        self.roomy = True
         self.closed = False
         self.stuck = anyio.Event()
         self._said: list[Frame] = []
@@ -52,8 +52,11 @@ class FakeChannel:
     def put_now(self, frame: Frame) -> None:
         self.put(frame)
 
+    def has_room(self) -> bool:
+        return self.roomy
+
     async def wait_room(self) -> None:
-        while not self.has_room and not self.closed:
+        while not self.roomy and not self.closed:
             await anyio.lowlevel.checkpoint()
 
     async def listen(self, consume: Callable[[list[Frame]], bool]) -> None:

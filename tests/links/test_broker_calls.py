@@ -27,7 +27,7 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_call_that_waits_for_room_keeps_its_own_timeout() -> None:
     channel = FakeChannel()
     async with running(channel) as (link, _):
-        channel.has_room = False
+        channel.roomy = False
         with pytest.raises(DeadlineExceededError):
             await link.ask(outgoing(), timeout=0.05)
         assert channel.silent
@@ -36,7 +36,7 @@ async def test_a_call_that_waits_for_room_keeps_its_own_timeout() -> None:
 async def test_a_call_that_waits_for_room_survives_the_loss_of_that_connection() -> None:
     first, second, outcome = FakeChannel(), FakeChannel(), Outcome()
     async with running(first) as (link, broker), anyio.create_task_group() as tasks:
-        first.has_room = False
+        first.roomy = False
         tasks.start_soon(outcome.of, link.ask(outgoing(), timeout=None))
         await anyio.lowlevel.checkpoint()
         first.hang_up()
@@ -105,11 +105,11 @@ async def test_a_place_is_not_lost_on_a_call_that_leaves_while_it_waits_for_room
             tasks.start_soon(outcome.of, call)
             await anyio.wait_all_tasks_blocked()
         # The first of the two gets the place, and finds that there is no room now.
-        channel.has_room = False
+        channel.roomy = False
         channel.say(Frame.of(Kind.REPLY, id=asks[0].id))
         for _ in range(5):
             await anyio.lowlevel.checkpoint()
-        channel.has_room = True
+        channel.roomy = True
         scope.cancel()
         await channel.said(Kind.ASK)
         tasks.cancel_scope.cancel()

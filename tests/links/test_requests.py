@@ -89,7 +89,7 @@ async def test_nothing_is_sent_while_something_is_in_the_way(
         case "no connection":
             requests = Requests(Line("fake"), calls)
         case "no room":
-            channel.has_room = False
+            channel.roomy = False
         case "no place":
             calls.most = 0
         case "no time":
@@ -128,9 +128,9 @@ async def test_queries_that_say_the_same_may_be_joined(channel: Portions, calls:
         requests.ask(Outgoing("t", None, bytes(channel.terms.max_frame), origin, 9), None)
     for timeout in (0.0, -1.0, -math.inf):
         assert requests.ask(Outgoing("t", None, b"x", origin, 9), timeout) is None
-    channel.has_room = False
+    channel.roomy = False
     assert requests.ask(Outgoing("t", None, b"x", origin, 9), None) is None
-    channel.has_room, calls.most = True, opened
+    channel.roomy, calls.most = True, opened
     assert requests.ask(Outgoing("t", None, b"x", origin, 9), None) is None
     assert len(calls) == opened
 

@@ -76,7 +76,7 @@ class TestWhatItPassesOn:
     async def test_the_rest_of_the_channel(self) -> None:
         async with tapped() as (real, channel, _):
             assert channel.terms is real.terms
-            assert (channel.has_room, channel.last_received, channel.last_sent) == (True, 0.0, 0.0)
+            assert (channel.has_room(), channel.last_received, channel.last_sent) == (True, 0.0, 0.0)
             await channel.wait_room()
 
     async def test_the_end(self) -> None:
