@@ -11,7 +11,7 @@ from cqrsbus.bus.composer import Composer, split
 from cqrsbus.bus.handler import EVENT_PREFETCH, LEAST_PREFETCH
 from cqrsbus.bus.middleware import begin
 from cqrsbus.bus.options import AskOptions, PublishOptions, SendOptions, SubscribeOptions
-from cqrsbus.bus.placing import answer_to
+from cqrsbus.bus.placing import give_up
 from cqrsbus.bus.several_answers import SeveralAnswers
 from cqrsbus.bus.subscription import Subscription
 from cqrsbus.bus.time_left import DEFAULT_TIMEOUT, scope_before_error, time_left
@@ -76,13 +76,21 @@ class Caller(SeveralAnswers):
             TypeError: ``raises`` has what cannot be declared.
             PayloadTooLargeError: It does not fit into a frame.
         """
-        topic, content = split(target, message, "send")
-        if self._around is None:
-            await self._send(topic, content, raises, timeout, headers, message_id, wait=wait)
-        else:
-            self._running("send")
+        link = self._link or self._running("send")
+        if self._around is not None:
+            topic, content = split(target, message, "send")
             call = begin("send", topic, content, timeout, headers, message_id=message_id, wait=wait, raises=raises)
             await self._around(call)
+            return
+        # Not by keyword, which takes longer, nor with a coroutine more around it: this is the hot path.
+        sending = self._nowait.send(
+            link, self._scope_deadline, target, message, wait, raises, timeout, headers, message_id
+        )
+        try:
+            sending.outcome(await sending.end())
+        except BaseException as error:
+            await give_up(sending, error)
+            raise
 
     @overload
     async def ask(self, query: Query[T], /, **options: Unpack[AskOptions]) -> T: ...
@@ -135,10 +143,13 @@ class Caller(SeveralAnswers):
         if self._around is not None:
             topic, content = split(target, message, "ask")
             return await self._around(begin("ask", topic, content, timeout, headers, returns=returns, raises=raises))
-        # Not by keyword, which takes longer: this is the hot path.
-        return await answer_to(
-            self._nowait.ask(link, self._scope_deadline, target, message, returns, raises, timeout, headers, None)
-        )
+        # As above.
+        asking = self._nowait.ask(link, self._scope_deadline, target, message, returns, raises, timeout, headers, None)
+        try:
+            return asking.outcome(await asking.end())
+        except BaseException as error:
+            await give_up(asking, error)
+            raise
 
     @overload
     async def publish(self, event: Event, /, **options: Unpack[PublishOptions]) -> None: ...

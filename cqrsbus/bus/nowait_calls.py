@@ -1,77 +1,147 @@
 """Calls, as far as nothing has to be waited for: composed, and given to the link, in one go. Nothing here waits."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from cqrsbus.bus.composer import Composer, split
 from cqrsbus.bus.declared_errors import DeclaredErrors
-from cqrsbus.bus.expected_errors import error_of_call, errors_of_call
+from cqrsbus.bus.expected_errors import NO_ERRORS, error_of_call, errors_of_call
 from cqrsbus.bus.reading import read_answer, type_of_answer
 from cqrsbus.bus.tightest import tightest
 from cqrsbus.bus.types import MessageType
 from cqrsbus.errors import RemoteError
 from cqrsbus.links.answer import Answer
 from cqrsbus.links.outgoing import Outgoing
-from cqrsbus.links.port import Asked, Link
+from cqrsbus.links.port import Link, Opened
 
 
-class Asking:
-    """A query that was sent, or is to be as soon as something else has been waited for. It must be left.
+class Placed(ABC):
+    """A call that was placed, or is to be as soon as something else has been waited for. It must be left.
 
     Args:
-        outgoing: The query.
-        into: What the answer is read as.
+        outgoing: What is said.
         expected: The errors that its caller expects.
         link: Where it goes.
         timeout: Seconds it has; None for no limit.
+        opened: What was sent at once; None if it could not be.
     """
 
-    __slots__ = ("_asked", "_expected", "_into", "_link", "_outgoing", "_timeout")
+    __slots__ = ("_expected", "_link", "_opened", "_outgoing", "_timeout")
 
     def __init__(
         self,
         outgoing: Outgoing,
-        into: MessageType[Any],
         expected: DeclaredErrors,
         link: Link,
         timeout: float | None,
+        opened: Opened | None,
     ) -> None:
         self._outgoing = outgoing
-        self._into = into
         self._expected = expected
         self._link = link
         self._timeout = timeout
-        self._asked: Asked | None = link.ask_nowait(outgoing, timeout)
+        self._opened = opened
 
-    def end(self) -> Awaitable[Answer | None]:
-        """What is to be awaited at once, and once, and its result given to :meth:`read`."""
-        if self._asked is None:
-            return self._link.ask(self._outgoing, timeout=self._timeout)
-        return self._asked.end()
+    @abstractmethod
+    def end(self) -> Awaitable[Any]:
+        """What is to be awaited at once, and once, and its result given to :meth:`outcome`."""
 
-    def read(self, answer: Answer | None) -> Any:
-        """The answer, of the type that was wanted.
+    @abstractmethod
+    def outcome(self, told: Any) -> Any:
+        """What the call returns; it is left before.
 
         Args:
-            answer: What :meth:`end` gave.
+            told: What :meth:`end` gave.
 
         Raises:
             BusError: What the call failed with.
-            InvalidMessageError: It is of another type, or malformed.
+            InvalidMessageError: The answer is of another type, or malformed.
         """
-        if answer is None:
-            assert self._asked is not None
-            answer = self._asked.said()
-        return read_answer(answer, self._into, self._outgoing.topic)
 
     def failure(self, error: RemoteError) -> Exception:
         """What its caller is to raise for what the handler raised."""
         return error_of_call(error, self._outgoing, self._expected)
 
     def leave(self) -> None:
-        """Its caller has the answer, or goes without."""
-        if self._asked is not None:
-            self._asked.leave()
+        """Its caller has what it ended with, or goes without; to say it again changes nothing."""
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            opened.leave()
+
+
+class Asking(Placed):
+    """A query; see :class:`Placed`.
+
+    Args:
+        into: What the answer is read as.
+    """
+
+    __slots__ = ("_into",)
+
+    def __init__(
+        self,
+        outgoing: Outgoing,
+        expected: DeclaredErrors,
+        link: Link,
+        timeout: float | None,
+        opened: Opened | None,
+        into: MessageType[Any],
+    ) -> None:
+        super().__init__(outgoing, expected, link, timeout, opened)
+        self._into = into
+
+    def end(self) -> Awaitable[Any]:
+        """See :meth:`Placed.end`."""
+        if self._opened is None:
+            return self._link.ask(self._outgoing, timeout=self._timeout)
+        return self._opened.end()
+
+    def outcome(self, told: Any) -> Any:
+        """See :meth:`Placed.outcome`."""
+        opened = self._opened
+        if opened is None:
+            answer: Answer = told
+        else:
+            self.leave()
+            answer = opened.said()
+        return read_answer(answer, self._into, self._outgoing.topic)
+
+
+class Sending(Placed):
+    """A command; see :class:`Placed`.
+
+    Args:
+        wait: Whether it is to be handled before it ends.
+    """
+
+    __slots__ = ("_wait",)
+
+    def __init__(
+        self,
+        outgoing: Outgoing,
+        expected: DeclaredErrors,
+        link: Link,
+        timeout: float | None,
+        opened: Opened | None,
+        wait: bool,
+    ) -> None:
+        super().__init__(outgoing, expected, link, timeout, opened)
+        self._wait = wait
+
+    def end(self) -> Awaitable[Any]:
+        """See :meth:`Placed.end`."""
+        if self._opened is None:
+            return self._link.send(self._outgoing, timeout=self._timeout, wait=self._wait)
+        return self._opened.end()
+
+    def outcome(self, told: Any) -> Any:
+        """See :meth:`Placed.outcome`; a command has no answer."""
+        opened = self._opened
+        if opened is not None:
+            self.leave()
+            opened.result()
+        return None
 
 
 class NowaitCalls:
@@ -119,7 +189,49 @@ class NowaitCalls:
         into = type_of_answer(content, returns)
         outgoing = self._composer.compose(topic, content, headers, message_id)
         expected = errors_of_call("ask", content, raises)
-        return Asking(outgoing, into, expected, link, tightest(timeout, scope_deadline()))
+        left = tightest(timeout, scope_deadline())
+        return Asking(outgoing, expected, link, left, link.ask_nowait(outgoing, left), into)
+
+    def send(
+        self,
+        link: Link,
+        scope_deadline: Callable[[], float],
+        target: object,
+        message: object,
+        wait: bool,
+        raises: Sequence[type[Exception]],
+        timeout: float | None,
+        headers: Mapping[str, str] | None,
+        message_id: str | None,
+    ) -> Sending:
+        """Send a command if that takes no waiting; see :meth:`ask` for what is not said here.
+
+        Args:
+            link: Where it goes.
+            scope_deadline: As for :meth:`ask`.
+            target: See :meth:`Caller.send`, as for those that follow.
+            message: The message, if a topic was given.
+            wait: Whether to wait until it was handled.
+            raises: The exceptions that are raised as they are.
+            timeout: Seconds to wait.
+            headers: The application's own pairs.
+            message_id: Its id; None makes a new one.
+
+        Raises:
+            InvalidTopicError, InvalidMessageError, PayloadTooLargeError, TypeError: It cannot be sent.
+        """
+        topic, content = split(target, message, "send")
+        outgoing = self._composer.compose(topic, content, headers, message_id)
+        if wait:
+            expected = errors_of_call("send", content, raises)
+        elif raises == ():
+            expected = NO_ERRORS
+        else:
+            raise TypeError(
+                "bus.send() learns what the handler raises only with wait=True: add it, or leave out raises="
+            )
+        left = tightest(timeout, scope_deadline())
+        return Sending(outgoing, expected, link, left, link.send_nowait(outgoing, left, wait), wait)
 
     def publish(
         self,

@@ -3,18 +3,17 @@
 Where there is middleware, a call takes no longer in all than its caller granted, however often it is passed on.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import anyio
 
 from cqrsbus.bus import callables
 from cqrsbus.bus.composer import Composer
-from cqrsbus.bus.expected_errors import NO_ERRORS, error_of_call, errors_of_call
+from cqrsbus.bus.expected_errors import errors_of_call
 from cqrsbus.bus.expecting_replies import ExpectingReplies
 from cqrsbus.bus.middleware import Call, CallMiddleware, NextCall, chain, check_middleware
-from cqrsbus.bus.nowait_calls import Asking, NowaitCalls
-from cqrsbus.bus.tightest import tightest
+from cqrsbus.bus.nowait_calls import NowaitCalls, Placed
 from cqrsbus.bus.time_left import scope_before_error, scope_first, time_left
 from cqrsbus.errors import DeadlineExceededError, RemoteError
 from cqrsbus.links.outgoing import Outgoing
@@ -87,12 +86,16 @@ class Placing:
             raise DeadlineExceededError(reason, stage="connect", topic=call.topic)
         match call.verb:
             case "send":
-                return await self._send(
-                    call.topic, call.message, call.raises, timeout, call.headers, call.message_id, wait=call.wait
-                )
+                link = self._running("send")
+                return await outcome_of(
+                    self._nowait.send(
+                        link, self._scope_deadline, call.topic, call.message, call.wait, call.raises, timeout,
+                        call.headers, call.message_id,
+                    )
+                )  # fmt: skip
             case "ask":
                 link = self._running("ask")
-                return await answer_to(
+                return await outcome_of(
                     self._nowait.ask(
                         link, self._scope_deadline, call.topic, call.message, call.returns, call.raises, timeout,
                         call.headers, call.message_id,
@@ -105,33 +108,6 @@ class Placing:
                 return await self._stream(call, timeout)
             case "gather":
                 return await self._gather(call, timeout)
-
-    async def _send(
-        self,
-        topic: str,
-        command: object,
-        raises: Sequence[type[Exception]],
-        timeout: float | None,
-        headers: Mapping[str, str] | None,
-        message_id: str | None,
-        *,
-        wait: bool,
-    ) -> None:
-        link = self._running("send")
-        outgoing = self._composer.compose(topic, command, headers, message_id)
-        expected = errors_of_call("send", command, raises) if wait else NO_ERRORS
-        if raises != () and not wait:
-            raise TypeError(
-                "bus.send() learns what the handler raises only with wait=True: add it, or leave out raises="
-            )
-        try:
-            await link.send(outgoing, timeout=tightest(timeout, self._scope_deadline()), wait=wait)
-        except DeadlineExceededError:
-            await scope_first()
-            raise
-        except RemoteError as error:
-            failure = error_of_call(error, outgoing, expected)
-            raise failure from failure.__cause__
 
     async def _stream(self, call: Call, timeout: float | None) -> Replies:
         link, outgoing = self._running("stream"), self._compose(call)
@@ -160,19 +136,28 @@ class Placing:
         return self._link
 
 
-async def answer_to(asking: Asking) -> Any:
-    """Wait for the answer to a query, and read it; it is left in any case."""
+async def outcome_of(placed: Placed) -> Any:
+    """Wait until a call has ended; it is left in any case."""
     try:
-        try:
-            return asking.read(await asking.end())
-        finally:
-            # Before anything else is waited for: its place is free.
-            asking.leave()
-    except DeadlineExceededError:
-        await scope_first()
+        return placed.outcome(await placed.end())
+    except BaseException as error:
+        await give_up(placed, error)
         raise
-    except RemoteError as error:
-        failure = asking.failure(error)
+
+
+async def give_up(placed: Placed, error: BaseException) -> None:
+    """Leave a call that came to nothing, before its error is raised again; or raise the declared one it stands for.
+
+    Args:
+        placed: The call.
+        error: What came of it, be it cancellation.
+    """
+    # Before anything else is waited for: its place is free.
+    placed.leave()
+    if isinstance(error, DeadlineExceededError):
+        await scope_first()
+    elif isinstance(error, RemoteError):
+        failure = placed.failure(error)
         raise failure from failure.__cause__
 
 

@@ -50,7 +50,8 @@ class BrokerCalls:
         self._line = line
         self._calls = OpenCalls()
         self._requests = Requests(line, self._calls)
-        #: See :meth:`Link.ask_nowait`.
+        #: See :meth:`Link.send_nowait` and :meth:`Link.ask_nowait`.
+        self.send_nowait: Callable[[Outgoing, float | None, bool], Call | None] = self._requests.send
         self.ask_nowait: Callable[[Outgoing, float | None], Call | None] = self._requests.ask
         self._publisher = Publisher(line)
         self._window = self._publisher.window

@@ -240,19 +240,23 @@ class Subscribed(Protocol):
         ...
 
 
-class Asked(Protocol):
-    """A query that was sent. It must be left."""
+class Opened(Protocol):
+    """A query or a command that was sent. It must be left."""
 
     def end(self) -> Awaitable[None]:
-        """What one task is to await at once, and once, before it looks at the answer."""
+        """What one task is to await at once, and once, before it looks at what it ended with."""
+        ...
+
+    def result(self) -> object:
+        """Raises what it failed with, if it failed."""
         ...
 
     def said(self) -> Answer:
-        """The answer; raises what it failed with."""
+        """The answer to a query; raises what it failed with."""
         ...
 
     def leave(self) -> None:
-        """Whoever asked has the answer, or goes without: then nobody need give it any more."""
+        """Whoever sent it has what it ended with, or goes without: then nobody need tell it any more."""
         ...
 
 
@@ -290,7 +294,11 @@ class Link(Protocol):
         """Send a command; await at once until the broker confirmed it or, with ``wait``, until it was handled."""
         ...
 
-    def ask_nowait(self, message: Outgoing, timeout: float | None, /) -> Asked | None:
+    def send_nowait(self, message: Outgoing, timeout: float | None, wait: bool, /) -> Opened | None:
+        """Send a command if nothing has to be waited for before; else None: see :meth:`send`."""
+        ...
+
+    def ask_nowait(self, message: Outgoing, timeout: float | None, /) -> Opened | None:
         """Ask a query if nothing has to be waited for before it is sent; else None: see :meth:`ask`."""
         ...
 

@@ -13,8 +13,9 @@ from cqrsbus.wire.frames import HEAD_SIZE, MAX_U16, MAX_U32, Flag, Frame, Kind
 
 #: A broker says in time what was not done in time, and why; that word may take this many seconds to arrive.
 GRACE: Final = 0.5
-# A plain number: looking up a member of an enum costs more than using it.
+# Plain numbers: looking up a member of an enum costs more than using it.
 _ASK: Final = Kind.ASK.value
+_SEND: Final = Kind.SEND.value
 
 
 def request_frame(kind: int, flags: int, message: Outgoing) -> Frame:
@@ -67,6 +68,10 @@ class Requests:
     def __init__(self, line: Line, calls: OpenCalls) -> None:
         self._line = line
         self._calls = calls
+
+    def send(self, message: Outgoing, timeout: float | None, wait: bool) -> Call | None:
+        """See :meth:`Link.send_nowait`."""
+        return self.make(Verb.SEND, _SEND, Flag.WAIT if wait else Flag.NONE, message, timeout)
 
     def ask(self, message: Outgoing, timeout: float | None) -> Call | None:
         """See :meth:`Link.ask_nowait`."""

@@ -40,8 +40,8 @@ class Stored(Event, topic="stored"):
     word: str = ""
 
 
-class FakeAsked:
-    """A query that was sent at once; notes whether it was left."""
+class FakeOpened:
+    """A call that was sent at once; notes whether it was left."""
 
     def __init__(self, answer: Answer | Exception | None) -> None:
         self.answer = answer
@@ -51,6 +51,10 @@ class FakeAsked:
         if self.answer is None:
             await anyio.sleep_forever()
         await checkpoint()
+
+    def result(self) -> None:
+        if isinstance(self.answer, Exception):
+            raise self.answer
 
     def said(self) -> Answer:
         assert self.answer is not None
@@ -70,7 +74,7 @@ class FakeLink:
         self.timeout: float | None = None
         self.waited: bool | None = None
         self.answer = Answer(MSGPACK.content_type, MSGPACK.encode({"count": 3}))
-        self.asked: FakeAsked | None = None
+        self.opened: FakeOpened | None = None
         self.has_room = True
         self.spec: SubscriptionSpec | None = None
         self.unsubscribed = False
@@ -78,10 +82,15 @@ class FakeLink:
     async def send(self, message: Outgoing, *, timeout: float | None, wait: bool) -> None:
         self.sent, self.timeout, self.waited = message, timeout, wait
 
-    def ask_nowait(self, message: Outgoing, timeout: float | None) -> FakeAsked | None:
-        if self.asked is not None:
+    def send_nowait(self, message: Outgoing, timeout: float | None, wait: bool) -> FakeOpened | None:
+        if self.opened is not None:
+            self.sent, self.timeout, self.waited = message, timeout, wait
+        return self.opened
+
+    def ask_nowait(self, message: Outgoing, timeout: float | None) -> FakeOpened | None:
+        if self.opened is not None:
             self.sent, self.timeout = message, timeout
-        return self.asked
+        return self.opened
 
     async def ask(self, message: Outgoing, *, timeout: float | None) -> Answer:
         self.sent, self.timeout = message, timeout
@@ -127,7 +136,7 @@ def handling(deadline: float | None) -> Generator[None]:
 async def test_a_query_is_left_before_the_end_of_its_callers_scope_is_waited_for(
     caller: Caller, link: FakeLink
 ) -> None:
-    class Expired(FakeAsked):
+    class Expired(FakeOpened):
         async def end(self) -> None:
             """No other task runs before it is left, be the machine as slow as it may."""
 
@@ -135,7 +144,7 @@ async def test_a_query_is_left_before_the_end_of_its_callers_scope_is_waited_for
             in_time.append(not scope.cancel_called)
 
     in_time: list[bool] = []
-    link.asked = Expired(DeadlineExceededError("too late", stage="handler"))
+    link.opened = Expired(DeadlineExceededError("too late", stage="handler"))
     with anyio.fail_after(5), anyio.move_on_after(EARLY / 2) as scope:
         await caller.ask(Find())
     assert scope.cancelled_caught
@@ -143,27 +152,49 @@ async def test_a_query_is_left_before_the_end_of_its_callers_scope_is_waited_for
 
 
 async def test_a_query_that_is_sent_at_once_is_left_with_its_answer(caller: Caller, link: FakeLink) -> None:
-    link.asked = asked = FakeAsked(Answer(MSGPACK.content_type, MSGPACK.encode({"count": 5})))
+    link.opened = asked = FakeOpened(Answer(MSGPACK.content_type, MSGPACK.encode({"count": 5})))
     assert (await caller.ask(Find(), timeout=7)).count == 5
     assert (link.timeout, asked.left) == (7, 1)
 
 
-async def test_a_query_that_is_sent_at_once_is_left_with_its_error(caller: Caller, link: FakeLink) -> None:
-    link.asked = asked = FakeAsked(NoHandlerError())
+@pytest.mark.parametrize("wait", [False, True])
+async def test_a_command_that_is_sent_at_once_is_left_when_it_has_ended(
+    caller: Caller, link: FakeLink, wait: bool
+) -> None:
+    link.opened = sent = FakeOpened(Answer(MSGPACK.content_type, b""))
+    await caller.send(Store(), timeout=7, wait=wait)
+    assert (link.timeout, link.waited, sent.left) == (7, wait, 1)
+
+
+CALLS: list[Callable[[Caller], Awaitable[object]]] = [
+    lambda caller: caller.ask(Find()),
+    lambda caller: caller.send(Store()),
+    lambda caller: caller.send(Store(), wait=True),
+]
+
+
+@pytest.mark.parametrize("call", CALLS, ids=["ask", "send", "send and wait"])
+async def test_what_is_sent_at_once_is_left_with_its_error(
+    caller: Caller, link: FakeLink, call: Callable[[Caller], Awaitable[object]]
+) -> None:
+    link.opened = opened = FakeOpened(NoHandlerError())
     with pytest.raises(NoHandlerError):
-        await caller.ask(Find())
-    assert asked.left == 1
+        await call(caller)
+    assert opened.left == 1
 
 
-async def test_a_query_that_is_sent_at_once_is_left_by_who_is_cancelled(caller: Caller, link: FakeLink) -> None:
-    link.asked = asked = FakeAsked(None)
+@pytest.mark.parametrize("call", CALLS, ids=["ask", "send", "send and wait"])
+async def test_what_is_sent_at_once_is_left_by_who_is_cancelled(
+    caller: Caller, link: FakeLink, call: Callable[[Caller], Awaitable[object]]
+) -> None:
+    link.opened = opened = FakeOpened(None)
     with anyio.fail_after(5):
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(caller.ask, Find())
+            tasks.start_soon(call, caller)
             await anyio.wait_all_tasks_blocked()
-            assert asked.left == 0
+            assert opened.left == 0
             tasks.cancel_scope.cancel()
-    assert asked.left == 1
+    assert opened.left == 1
 
 
 async def test_the_two_forms_of_each_call(caller: Caller, link: FakeLink) -> None:
