@@ -1,8 +1,9 @@
 """The calls of a bus: what they hand to the link, how long they may take, and what they return."""
 
 import math
-from collections.abc import Awaitable, Callable, Generator, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import anyio
 import pytest
@@ -166,7 +167,7 @@ async def test_a_command_that_is_sent_at_once_is_left_when_it_has_ended(
     assert (link.timeout, link.waited, sent.left) == (7, wait, 1)
 
 
-CALLS: list[Callable[[Caller], Awaitable[object]]] = [
+CALLS: list[Callable[[Caller], Coroutine[Any, Any, object]]] = [
     lambda caller: caller.ask(Find()),
     lambda caller: caller.send(Store()),
     lambda caller: caller.send(Store(), wait=True),
@@ -175,7 +176,7 @@ CALLS: list[Callable[[Caller], Awaitable[object]]] = [
 
 @pytest.mark.parametrize("call", CALLS, ids=["ask", "send", "send and wait"])
 async def test_what_is_sent_at_once_is_left_with_its_error(
-    caller: Caller, link: FakeLink, call: Callable[[Caller], Awaitable[object]]
+    caller: Caller, link: FakeLink, call: Callable[[Caller], Coroutine[Any, Any, object]]
 ) -> None:
     link.opened = opened = FakeOpened(NoHandlerError())
     with pytest.raises(NoHandlerError):
@@ -185,7 +186,7 @@ async def test_what_is_sent_at_once_is_left_with_its_error(
 
 @pytest.mark.parametrize("call", CALLS, ids=["ask", "send", "send and wait"])
 async def test_what_is_sent_at_once_is_left_by_who_is_cancelled(
-    caller: Caller, link: FakeLink, call: Callable[[Caller], Awaitable[object]]
+    caller: Caller, link: FakeLink, call: Callable[[Caller], Coroutine[Any, Any, object]]
 ) -> None:
     link.opened = opened = FakeOpened(None)
     with anyio.fail_after(5):
