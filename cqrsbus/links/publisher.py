@@ -6,10 +6,12 @@ from cqrsbus.links.line import Line
 from cqrsbus.links.outgoing import Outgoing
 from cqrsbus.links.requests import request_frame
 from cqrsbus.links.window import Window
+from cqrsbus.transports.send_buffer import BATCH_MESSAGES
 from cqrsbus.wire.frames import HEAD_SIZE, Kind
 
-#: How many events may be put before other tasks get a turn.
-EVENTS_PER_TURN: Final = 128
+#: How many events may be put before other tasks get a turn: as many as make a batch, so that what is sent when it ends
+#: is one, with none left over.
+EVENTS_PER_TURN: Final = BATCH_MESSAGES
 _PUBLISH: Final = Kind.PUBLISH.value
 
 
@@ -32,7 +34,6 @@ class Publisher:
         """See :meth:`Link.publish_nowait`."""
         if self._line.channel is None or self._since_turn >= EVENTS_PER_TURN or not self.window.is_open:
             return False
-        self._since_turn += 1
         self.put(message)
         return True
 
@@ -46,6 +47,7 @@ class Publisher:
         Raises:
             PayloadTooLargeError: It does not fit into a frame.
         """
+        self._since_turn += 1
         line, topic, origin, body = self._line, message.topic, message.origin, message.body
         channel, publish = line.channel, line.publish
         assert channel is not None

@@ -67,6 +67,9 @@ def test_nothing_is_put_without_a_connection(publisher: Publisher, line: Line, c
 
 def test_after_so_many_others_get_a_turn(publisher: Publisher, channel: FakeChannel) -> None:
     assert [publisher.publish_nowait(event("numbered")) for _ in range(EVENTS_PER_TURN + 1)].count(False) == 1
+    assert len(channel.frames) == EVENTS_PER_TURN
     publisher.begin_turn()
-    assert publisher.publish_nowait(event("numbered"))
-    assert len(channel.frames) == EVENTS_PER_TURN + 1
+    # The one that had to wait counts as well: a turn's events are a batch, and none goes alone.
+    publisher.put(event("numbered"))
+    assert [publisher.publish_nowait(event("numbered")) for _ in range(EVENTS_PER_TURN)].count(False) == 1
+    assert len(channel.frames) == 2 * EVENTS_PER_TURN
