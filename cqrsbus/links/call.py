@@ -27,8 +27,7 @@ from cqrsbus.wire.origin import Origin
 if TYPE_CHECKING:
     from cqrsbus.links.calls import OpenCalls
 
-# Plain numbers: looking up a member of an enum costs more than using it.
-_ASK: Final = Kind.ASK.value
+# A plain number: looking up a member of an enum costs more than using it.
 _CANCEL: Final = Kind.CANCEL.value
 
 
@@ -117,20 +116,19 @@ class Call(OpenCall):
         self._waiter: Waiter | None = None
 
     def put(self, frame: Frame, channel: Channel) -> None:
-        """Put its request; one that is alone does not wait for others to go with it."""
+        """Put its request; one that is alone does not wait for others to go with it.
+
+        Of calls that are made again as they end, all would come at once, or none: while they are answered, nobody would
+        call. In two halves, one is answered while the other is put.
+        """
         self._channel, open_calls = channel, len(self._calls)
         if open_calls == 1:
             channel.put_now(frame)
-        elif frame.kind == _ASK:
-            channel.put_portion(frame, open_calls // 2)
         else:
-            channel.put(frame)
+            channel.put_portion(frame, open_calls // 2)
 
     def ask(self, origin: Origin, number: int, body: bytes, ttl: int, channel: Channel) -> None:
         """Put its query, which may go with others; else see :meth:`put`.
-
-        Of queries that are asked again as they are answered, all would come at once, or none: while they are answered,
-        nobody would ask. In two halves, one is answered while the other is asked.
 
         Args:
             origin: What the query says of itself, but for its number.
