@@ -20,10 +20,8 @@ def compare(names: Sequence[str], sizes: Sizes, record: Record) -> None:
     """Measure all that these systems can do, once: in turn, and in turn with what else they are compared with."""
     with ExitStack() as stack:
         contenders = [stack.enter_context(contender(name, sizes)) for name in names]
-        contenders += [
-            stack.enter_context(codec_alone.contender(sizes)),
-            stack.enter_context(floor_asks.contender(sizes)),
-        ]
+        contenders += stack.enter_context(codec_alone.contenders(sizes))
+        contenders.append(stack.enter_context(floor_asks.contender(sizes)))
         take_turns(contenders, _KINDS, record)
 
 

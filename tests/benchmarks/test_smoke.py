@@ -25,9 +25,16 @@ def test_one_to_one(name: str) -> None:
 def test_systems_in_turn_and_what_else_they_are_compared_with() -> None:
     record = Record()
     one_to_one.compare([systems.ASYNCIO, systems.JETSTREAM], SMOKE, record)
-    assert record.samples.keys() == {systems.ASYNCIO, systems.JETSTREAM, codec_alone.SUBJECT, FLOOR}
+    assert record.samples.keys() == {
+        systems.ASYNCIO,
+        systems.JETSTREAM,
+        codec_alone.SUBJECT,
+        codec_alone.BY_HAND,
+        FLOOR,
+    }
     assert all(len(each) == 1 for figures in record.samples.values() for each in figures.values())
-    assert record.samples[codec_alone.SUBJECT]["CPU µs"][0] > 0
+    for way in (codec_alone.SUBJECT, codec_alone.BY_HAND):
+        assert record.samples[way]["CPU µs"][0] > 0
     assert record.samples[FLOOR]["ask p50, one at a time"][0] > 0
     assert record.samples[systems.JETSTREAM]["sends/s, 32 in flight"][0] > 0
 
