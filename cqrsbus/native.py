@@ -6,7 +6,7 @@ may run as a guest of an asyncio loop.
 
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 from anyio.lowlevel import current_token
@@ -32,6 +32,12 @@ def asyncio_loop() -> "AbstractEventLoop | None":
     return loop
 
 
+def trio_module() -> Any:
+    """Return the module ``trio``, whose loop runs the current task where :func:`asyncio_loop` returned None."""
+    # anyio knows no third one.
+    return sys.modules["trio"]
+
+
 def scope_deadline() -> Callable[[], float]:
     """Return what tells the deadline that holds for the current task, as anyio.current_effective_deadline() does.
 
@@ -40,11 +46,12 @@ def scope_deadline() -> Callable[[], float]:
     Raises:
         anyio.NoEventLoopError: There is no event loop.
     """
-    backend = current_token().backend_class
-    ask_anyio: Callable[[], float] = backend.current_effective_deadline
     loop = asyncio_loop()
     if loop is None:
-        return ask_anyio
+        ask_trio: Callable[[], float] = trio_module().current_effective_deadline
+        return ask_trio
+    backend = current_token().backend_class
+    ask_anyio: Callable[[], float] = backend.current_effective_deadline
     states = getattr(sys.modules[backend.__module__], "_task_states", None)
     scopes = AsyncioScopes(loop, sys.modules["asyncio"].current_task, getattr(states, "data", {}))
     return scopes.deadline if agree(scopes.deadline, ask_anyio, loop.time()) else ask_anyio
@@ -59,4 +66,5 @@ def clock() -> Callable[[], float]:
         anyio.NoEventLoopError: There is no event loop.
     """
     loop = asyncio_loop()
-    return anyio.current_time if loop is None else loop.time
+    tell: Callable[[], float] = trio_module().current_time if loop is None else loop.time
+    return tell

@@ -6,11 +6,9 @@ that. A waiter is made by the one task that waits, right before it does.
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-import anyio
-
-from cqrsbus.native import asyncio_loop
+from cqrsbus.native import asyncio_loop, trio_module
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop  # noqa: TID251  # only its type
@@ -36,7 +34,10 @@ MakeWaiter: TypeAlias = Callable[[], Waiter]
 def waiters() -> MakeWaiter:
     """Return what makes waiters for the event loop that runs the current task."""
     loop = asyncio_loop()
-    return _EventWaiter if loop is None else lambda: _FutureWaiter(loop)
+    if loop is not None:
+        return lambda: _FutureWaiter(loop)
+    trio = trio_module().lowlevel
+    return lambda: _TaskWaiter(trio)
 
 
 class _FutureWaiter(Waiter):
@@ -55,14 +56,23 @@ class _FutureWaiter(Waiter):
         return self._future
 
 
-class _EventWaiter(Waiter):
-    __slots__ = ("_event",)
+class _TaskWaiter(Waiter):
+    # As a trio.Event does it within. To a task that is to run again trio delivers no cancellation either.
+    __slots__ = ("_task", "_trio")
 
-    def __init__(self) -> None:
-        self._event = anyio.Event()
+    def __init__(self, trio: Any) -> None:
+        self._trio = trio
+        self._task: Any = trio.current_task()
 
     def wake(self) -> None:
-        self._event.set()
+        task, self._task = self._task, None
+        if task is not None:
+            self._trio.reschedule(task)
 
     def wait(self) -> Awaitable[None]:
-        return self._event.wait()
+        waiting: Awaitable[None] = self._trio.wait_task_rescheduled(self._leave)
+        return waiting
+
+    def _leave(self, _raise_cancel: object) -> Any:
+        self._task = None
+        return self._trio.Abort.SUCCEEDED
