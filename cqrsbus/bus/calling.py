@@ -14,6 +14,22 @@ from cqrsbus.bus.context import Context
 Call: TypeAlias = Callable[[object, Context], object]
 
 
+class MessageAlone:
+    """Calls a function that takes a message and nothing else.
+
+    Args:
+        function: The function; who has no use for the context may call it without going through this.
+    """
+
+    __slots__ = ("function",)
+
+    def __init__(self, function: Callable[..., object]) -> None:
+        self.function = function
+
+    def __call__(self, message: object, _context: Context) -> object:
+        return self.function(message)
+
+
 def caller(described: Described, parameters: Sequence[Parameter], message: str, context: str | None) -> Call:
     """Return ``call(message, context)``, which passes both the way the function takes them.
 
@@ -57,7 +73,7 @@ def _refuse_unreachable(
 
 def _message_only(function: Callable[..., object], name: str | None) -> Call:
     if name is None:
-        return lambda message, _: function(message)
+        return MessageAlone(function)
     return lambda message, _: function(**{name: message})
 
 

@@ -126,13 +126,15 @@ class Binding:
         if call is None or scope is None or reading is not None:
             await self._work_each(delivery, scope, reading)
             return
-        # One coroutine for many messages, and none but it and the handler's own: more would cost every message.
+        # One coroutine for many messages, and none but it and the handler's own: more would cost every message. What is
+        # the same for all of them is looked up once.
+        begin, begin_alone, into, answers = call.begin, call.begin_alone, call.message_type, self._answers
         token = current_context.set(None)
         try:
             while True:
                 try:
                     # Its context takes the place of the one before; what was before them comes back at the end.
-                    context, message = open_message(delivery, scope, call.message_type)
+                    context, message = open_message(delivery, scope, into)
                 except (ProtocolError, InvalidMessageError) as error:
                     await self._work_each(delivery, scope, _unreadable(error))
                     return
@@ -141,7 +143,7 @@ class Binding:
                 scope.context = context
                 try:
                     try:
-                        answer = await call.begin(message, context)
+                        answer = await (begin(message, context) if begin_alone is None else begin_alone(message))
                     except BaseException as error:  # noqa: BLE001  # it is raised again right below
                         raised = error
                     if raised is not None or scope.children is not None:
@@ -149,7 +151,7 @@ class Binding:
                         more = None
                         await scope.join(raised)
                     scope.context = None
-                    if self._answers and not answer_nowait(delivery, self._codec, answer):
+                    if answers and not answer_nowait(delivery, self._codec, answer):
                         await give_one(delivery, self._codec, answer)
                 except (Exception, BaseExceptionGroup) as error:  # noqa: BLE001  # see _fail
                     self._fail(call.handler, delivery, error, context)

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 import anyio
 from anyio.to_thread import run_sync
 
+from cqrsbus.bus.calling import MessageAlone
 from cqrsbus.bus.codec import codec_for
 from cqrsbus.bus.context import Context, scope_of
 from cqrsbus.bus.dependencies import Dependencies
@@ -52,12 +53,16 @@ class HandlerCall:
         #: What is called with a message and its context. Most are the handler itself: it does not pay for what others
         #: need.
         self.begin: _Call = self._call
+        #: The handler itself, where it takes its message alone and nothing is around it; else None.
+        self.begin_alone: Callable[[object], Awaitable[object]] | None = None
         if self._around is not None:
             self.begin = self._go_through
         elif self._dependencies is not None:
             self.begin = self._provide
         elif handler.is_async:
             self.begin = handler.call  # type: ignore[assignment]  # is_async says that it is awaitable
+            if isinstance(handler.call, MessageAlone):
+                self.begin_alone = handler.call.function  # type: ignore[assignment]  # as above
         try:
             self.message_type: MessageType[object] = message_type(handler.message_annotation)
             if handler.kind is HandlerKind.QUERY:
