@@ -11,7 +11,7 @@ from benchmarks.workloads.sizes import Sizes
 from benchmarks.workloads.turns import Burst, Contender, take_turns
 
 _EVENTS = 30_000
-_TURNS = 8
+_TURNS = 16
 _PER_CONNECTION = 1_000
 _CROWD = "benchmarks.crowd"
 _OPTIONS = ("--max-connections", "2000")
@@ -21,26 +21,27 @@ def subscriptions(sizes: Sizes, record: Record) -> None:
     """The cost of a message beside ever more subscriptions that it does not match."""
     for count in sizes.other_subscriptions:
         connections = -(-count // _PER_CONNECTION)
-        _compare(f"{count:,} subscriptions", connections, count // connections, sizes, record)
+        _compare(f"{count:,} subscriptions", connections, count // connections, 2, sizes, record)
 
 
 def connections(sizes: Sizes, record: Record) -> None:
     """The cost of a message beside many connections that do nothing."""
-    _compare(f"{sizes.idle_connections:,} connections", sizes.idle_connections, 0, sizes, record)
+    _compare(f"{sizes.idle_connections:,} connections", sizes.idle_connections, 0, 4, sizes, record)
 
 
-def _compare(crowd: str, connections: int, subscriptions: int, sizes: Sizes, record: Record) -> None:
+def _compare(crowd: str, connections: int, subscriptions: int, pairs: int, sizes: Sizes, record: Record) -> None:
     """The cost to a broker beside a crowd, and to one without, in turn.
 
-    It depends on how much of what is published comes together, which is chance. So of each burst it is compared.
+    It depends on how much of what is published comes together, which is chance. So of each burst it is compared; and
+    of several pairs of brokers, since chance differs from pair to pair more than from burst to burst.
     """
-    for _ in range(max(1, sizes.rounds // 2)):
+    for _ in range(min(pairs, sizes.rounds)):
         with (
             _broker(f"beside {crowd}", sizes) as (url, beside),
             _broker(f"without {crowd}", sizes) as (_, without),
             workers(("ours", url, str(connections), str(subscriptions)), module=_CROWD),
         ):
-            for _ in range(_TURNS // 2):
+            for _ in range(_TURNS // pairs // 2):
                 for order in ([beside, without], [without, beside]):
                     take_turns(order, ["events"], record, bursts=1)
 
