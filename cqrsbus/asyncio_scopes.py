@@ -6,7 +6,7 @@ what anyio says, in scopes of every kind, and asks anyio where the two do not ag
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 from weakref import ref
@@ -61,20 +61,22 @@ def agree(first: Callable[[], float], second: Callable[[], float], now: float) -
         now: The time on anyio's clock.
     """
     try:
-        return first() == second() and all(first() == second() == deadline for deadline in _in_scopes(now))
+        return all(one == other == expected for one, other, expected in _said(first, second, now))
     except (AttributeError, LookupError, TypeError):
         return False
 
 
-def _in_scopes(now: float) -> Iterator[float]:
-    """Enter scopes of every kind, and tell each time which deadline holds there. Nothing is awaited in them."""
+def _said(first: Callable[[], float], second: Callable[[], float], now: float) -> list[tuple[float, float, float]]:
+    """What both say here and in scopes of every kind, and what they are to say. Nothing is awaited in the scopes."""
+    said = [(first(), second(), second())]
     with ExitStack() as scopes:
         outer = scopes.enter_context(anyio.CancelScope(deadline=now + 2 * _FAR, shield=True))
-        yield outer.deadline
+        said.append((first(), second(), outer.deadline))
         inner = scopes.enter_context(anyio.CancelScope(deadline=now + _FAR))
-        yield inner.deadline
+        said.append((first(), second(), inner.deadline))
         inner.deadline = now + 3 * _FAR
-        yield outer.deadline
+        said.append((first(), second(), outer.deadline))
         scopes.enter_context(anyio.CancelScope())
         inner.cancel()
-        yield -math.inf
+        said.append((first(), second(), -math.inf))
+    return said

@@ -116,6 +116,8 @@ class TestComparing:
     async def test_what_is_wrong_once(self, nth: int) -> None:
         wrong = _Wrong(_found().deadline, nth)
         assert not agree(wrong, anyio.current_effective_deadline, anyio.current_time())
+        # No scope is left entered.
+        assert anyio.current_effective_deadline() == math.inf
         await checkpoint()
 
     @pytest.mark.parametrize("states", [{}, {"a task": object()}], ids=["none", "others"])
@@ -133,6 +135,17 @@ class TestComparing:
         assert task is not None
         changed = AsyncioScopes(asyncio.get_running_loop(), asyncio.current_task, {ref(task): object()})
         assert not agree(changed.deadline, anyio.current_effective_deadline, anyio.current_time())
+        assert anyio.current_effective_deadline() == math.inf
+
+    async def test_scopes_that_keep_it_elsewhere(self) -> None:
+        class Moved:
+            def deadline(self) -> float:
+                if anyio.current_effective_deadline() == math.inf:
+                    return math.inf
+                raise AttributeError("_deadline")
+
+        assert not agree(Moved().deadline, anyio.current_effective_deadline, anyio.current_time())
+        assert anyio.current_effective_deadline() == math.inf
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
