@@ -527,10 +527,13 @@ class TestTheEndOfATurn:
         assert sum(map(messages_in, frames_in(stream))) == FRAMES_AT_ONCE + 3
 
     async def test_while_each_turn_brings_more_it_is_put_off(self, framed: FramedStream, stream: NarrowStream) -> None:
-        await self.put_for_turns(framed, 3 * TURNS_PUT_OFF)
+        turns = 3 * TURNS_PUT_OFF
+        await self.put_for_turns(framed, turns)
         assert framed.buffered < 2 * (TURNS_PUT_OFF + 2) * ping(1).size
-        # A writer's task may begin its first turn later than who puts.
-        assert 2 <= len(stream.taken) <= 4
+        # Trio runs the tasks of a turn in any order: a writer may be last in one and first in the next, and so have
+        # found nothing more. But it cannot be in every turn.
+        most = 4 if asyncio_loop() is not None else turns // 2 + 1
+        assert 2 <= len(stream.taken) <= most
         await eventually(lambda: framed.buffered == 0)
         assert frames_in(stream) == [ping(number) for number in range(6 * TURNS_PUT_OFF)]
 
