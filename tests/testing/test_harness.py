@@ -244,7 +244,7 @@ class TestFaults:
     async def test_a_late_message_is_overtaken_by_other_topics(self, notes: Notes, broker: str) -> None:
         with anyio.fail_after(5):
             async with TestBus(notes.service, notes.index, broker=broker) as t:
-                t.faults.delay(NoteAdded, 0.4)
+                t.faults.delay(NoteAdded, 1.0)
                 await t.bus.publish(NoteAdded(text="milk"))
                 assert await t.bus.ask(CountNotes()) == 0
                 await t.idle()
