@@ -14,7 +14,7 @@ plain, language-neutral values (see plain.py); msgpack uses no extension types, 
 import re
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from json import JSONEncoder
 from typing import Any, Final, TypeVar
 
@@ -42,6 +42,8 @@ from cqrsbus.wire.envelope import DEFAULT_CONTENT_TYPE
 
 T = TypeVar("T")
 
+#: In the place of a value that was not read.
+NOT_READ: Final = object()
 #: A packer keeps its largest buffer; above this many bytes it is dropped.
 _KEPT_BUFFER: Final = 1 << 20
 #: So many packers wait for the next message; when more threads encode at once, the rest make their own.
@@ -84,6 +86,22 @@ class Codec(ABC):
         Raises:
             InvalidMessageError: The body is malformed or does not fit.
         """
+
+    def decode_each(self, bodies: Sequence[bytes], into: MessageType[Any]) -> list[object]:
+        """Read several bodies as values of the declared type; :data:`NOT_READ` is in the place of one that is malformed
+        or does not fit.
+
+        Args:
+            bodies: Any bytes.
+            into: The declared type.
+        """
+        return [self._decode_or_not(body, into) for body in bodies]
+
+    def _decode_or_not(self, body: bytes, into: MessageType[Any]) -> object:
+        try:
+            return self.decode(body, into)
+        except InvalidMessageError:
+            return NOT_READ
 
 
 #: The classes that were sent, each compiled if it is a model.
@@ -134,6 +152,19 @@ class _MsgpackCodec(Codec):
     def decode(self, body: bytes, into: MessageType[T]) -> T:
         tree: object = fast_unpacked(body) if into.is_flat else None
         return into.validate(_unpacked(body) if tree is None else tree)
+
+    def decode_each(self, bodies: Sequence[bytes], into: MessageType[Any]) -> list[object]:
+        if not into.is_flat:
+            return super().decode_each(bodies, into)
+        # All are unpacked, and then all are checked: each time the processor has the code for it at hand.
+        trees = [fast_unpacked(body) for body in bodies]
+        values: list[object] = []
+        for place, tree in enumerate(trees):
+            try:
+                values.append(self.decode(bodies[place], into) if tree is None else into.validate(tree))
+            except InvalidMessageError:
+                values.append(NOT_READ)
+        return values
 
 
 def _unpacked(body: bytes) -> object:

@@ -34,11 +34,9 @@ from cqrsbus.native import clock
 IN_A_ROW: Final = 128
 _CANCELLED: Final = {"reason": "the handler was cancelled"}
 
-#: Gives the next delivery to work that can go on with it; None: it is to end.
-More = Callable[[], Delivery | None]
-#: Handles a delivery in the worker's scope and settles it, and then whatever it is given more; raises nothing but
+#: Handles a delivery in the worker's scope and settles it, and then whatever its turn gives it more; raises nothing but
 #: cancellation.
-Work = Callable[[Delivery, HandlerScope, Reading | None, More | None], Awaitable[None]]
+Work = Callable[[Delivery, HandlerScope, Reading | None, Turn | None], Awaitable[None]]
 
 
 class Consumer:
@@ -125,7 +123,7 @@ class Consumer:
                 turn.left = IN_A_ROW
                 continue
             try:
-                await self._work(delivery, scope, None, turn.next)
+                await self._work(delivery, scope, None, turn)
             except BaseException:
                 # Settled already, unless the work was cancelled midway.
                 (turn.current or delivery).fail(Code.CANCELLED, _CANCELLED)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVarTuple, Unpack
 import anyio
 import anyio.from_thread
 
+from cqrsbus.links.deliveries import AnyDelivery
 from cqrsbus.links.port import Delivery
 from cqrsbus.wire.envelope import NO_HEADERS
 
@@ -197,7 +198,7 @@ class DeliveredContext(Context):
 
     __slots__ = ()
 
-    def __init__(self, delivery: Delivery, scope: "HandlerScope | None") -> None:
+    def __init__(self, delivery: AnyDelivery, scope: "HandlerScope | None") -> None:
         self._told = None
         self._delivery = delivery
         self._deadline = delivery.deadline

@@ -9,26 +9,28 @@ The rules:
    message ran out, in a call that the handler made, is the same error as its caller has, and no failure of the handler.
 4. Several event handlers with one pattern and one group share a subscription: each runs, one after the other, and
    the failure of one does not keep the next from running. Their order is by the key of what the first reads.
-5. Where messages are in order by a key, each is read when it comes, and the handler gets what was read then. One that
+5. Of messages that came together a few are read at a time, where nobody can tell (see waiting.py).
+6. Where messages are in order by a key, each is read when it comes, and the handler gets what was read then. One that
    has no key fails as if its handler had raised.
 """
 
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from cqrsbus.bus.answering import give_answer, give_each, give_one, refuse_single
 from cqrsbus.bus.codec import Codec
-from cqrsbus.bus.consumer import More
 from cqrsbus.bus.context import Context, context_of, current_context
 from cqrsbus.bus.depends import DependencyOverrides
 from cqrsbus.bus.failing import FailureReport, ran_out_of_time
 from cqrsbus.bus.handler import Handler, HandlerKind
 from cqrsbus.bus.handler_scope import HandlerScope
 from cqrsbus.bus.invocation import HandlerCall
-from cqrsbus.bus.one_message import answer_nowait, open_message
+from cqrsbus.bus.one_message import answer_nowait
 from cqrsbus.bus.ordering import key_function
+from cqrsbus.bus.turn import Turn
+from cqrsbus.bus.types import MessageType
 from cqrsbus.bus.waiting import ArrivalOrder, KeyOrder, Reading, Waiting
 from cqrsbus.errors import InvalidMessageError, ProtocolError
 from cqrsbus.links.port import Delivery, SubscriptionSpec
@@ -37,6 +39,10 @@ log = logging.getLogger(__name__)
 
 #: Is told of a handler that failed: which, with what, and on which message (empty if its id cannot be read).
 OnFailure: TypeAlias = Callable[[Handler, Exception, str], None]
+
+
+#: Settles a message and opens the next one; None: there is none now.
+OpenNext: TypeAlias = Callable[[HandlerScope, MessageType[Any]], tuple[Delivery, Context, Any] | None]
 
 
 class Binding:
@@ -92,7 +98,9 @@ class Binding:
     def waiting(self) -> Waiting:
         """A place for its deliveries to wait in."""
         # One at a time is in order anyhow.
-        return ArrivalOrder() if self._key_of is None or self.concurrency == 1 else KeyOrder(self.read)
+        if self._key_of is not None and self.concurrency > 1:
+            return KeyOrder(self.read)
+        return ArrivalOrder(None if self._single is None else self._single.message_type)
 
     def read(self, delivery: Delivery) -> Reading:
         """Read a delivery before its turn comes, for its key; what is wrong with it is told when its turn comes."""
@@ -112,7 +120,7 @@ class Binding:
         delivery: Delivery,
         scope: HandlerScope | None = None,
         reading: Reading | None = None,
-        more: More | None = None,
+        turn: Turn | None = None,
     ) -> None:
         """Handle a delivery and settle it, and whatever it is given more; raises nothing but cancellation.
 
@@ -120,24 +128,31 @@ class Binding:
             delivery: The message.
             scope: What the handlers run in; without one they can start nothing.
             reading: What the first handler has read it as, if it has.
-            more: Gives the next one. It is asked again as long as nothing but its handler has to do with a message.
+            turn: Took it, and gives the next one. It is asked as long as nothing but its handler has to do with a
+                message.
         """
         call = self._single
-        if call is None or scope is None or reading is not None:
+        if call is None or scope is None or turn is None:
             await self._work_each(delivery, scope, reading)
             return
         # One coroutine for many messages, and none but it and the handler's own: more would cost every message. What is
         # the same for all of them is looked up once.
         begin, begin_alone, into, answers = call.begin, call.begin_alone, call.message_type, self._answers
+        open_another = turn.open_next
+        open_next: OpenNext = turn.open
         token = current_context.set(None)
         try:
             while True:
                 try:
                     # Its context takes the place of the one before; what was before them comes back at the end.
-                    context, message = open_message(delivery, scope, into)
+                    opened = open_next(scope, into)
                 except (ProtocolError, InvalidMessageError) as error:
-                    await self._work_each(delivery, scope, _unreadable(error))
+                    await self._work_each(turn.current or delivery, scope, _unreadable(error))
                     return
+                if opened is None:
+                    return
+                delivery, context, message = opened
+                open_next = open_another
                 answer: object = None
                 raised: BaseException | None = None
                 scope.context = context
@@ -148,7 +163,7 @@ class Binding:
                         raised = error
                     if raised is not None or scope.children is not None:
                         # It may be cancelled by what it was cancelled with.
-                        more = None
+                        open_next = _nothing
                         await scope.join(raised)
                     scope.context = None
                     if answers and not answer_nowait(delivery, self._codec, answer):
@@ -157,10 +172,8 @@ class Binding:
                     self._fail(call.handler, delivery, error, context)
                 finally:
                     scope.context = scope.children = raised = None
-                delivery.done()
-                if more is None or (following := more()) is None:
-                    return
-                delivery = following
+                if open_next is _nothing:
+                    delivery.done()
         finally:
             current_context.reset(token)
 
@@ -256,6 +269,10 @@ class Binding:
             self._on_failure(handler, error, message_id)
         if self._first.kind is not HandlerKind.EVENT:
             self._report.unreadable(delivery, error)
+
+
+def _nothing(scope: HandlerScope, into: MessageType[Any]) -> None:
+    """Opens no other one."""
 
 
 def _unreadable(error: ProtocolError | InvalidMessageError) -> Reading | None:

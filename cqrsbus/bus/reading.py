@@ -1,15 +1,15 @@
 """How what was delivered is read, and the answers to a query."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, TypeAlias, TypeVar
 
-from cqrsbus.bus.codec import codec_for
+from cqrsbus.bus.codec import NOT_READ, codec_for
 from cqrsbus.bus.types import MessageType, message_type
 from cqrsbus.cause import caused_by
-from cqrsbus.errors import InvalidMessageError
+from cqrsbus.errors import InvalidMessageError, ProtocolError
 from cqrsbus.links.answer import Answer
-from cqrsbus.links.port import Delivery
+from cqrsbus.links.deliveries import AnyDelivery
 from cqrsbus.messages import answer_type
 
 T = TypeVar("T")
@@ -17,7 +17,7 @@ T = TypeVar("T")
 Read: TypeAlias = Callable[[Answer], Any]
 
 
-def read_delivery(delivery: Delivery, into: MessageType[T]) -> T:
+def read_delivery(delivery: AnyDelivery, into: MessageType[T]) -> T:
     """Read a message that was delivered.
 
     Args:
@@ -29,6 +29,20 @@ def read_delivery(delivery: Delivery, into: MessageType[T]) -> T:
         InvalidMessageError: Its body is of another type, or malformed.
     """
     return codec_for(delivery.content_type).decode(delivery.body, into)
+
+
+def read_each(deliveries: Sequence[AnyDelivery], into: MessageType[Any]) -> list[object]:
+    """Read some messages that came together; in the place of one that cannot be read is :data:`codec.NOT_READ`.
+
+    Args:
+        deliveries: As they came, at least one.
+        into: What their handler declared.
+    """
+    try:
+        codec = codec_for(deliveries[0].content_type)
+    except (ProtocolError, InvalidMessageError):
+        return [NOT_READ] * len(deliveries)
+    return codec.decode_each([delivery.body for delivery in deliveries], into)
 
 
 def reader(topic: str, message: object, returns: object) -> Read:

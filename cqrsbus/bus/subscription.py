@@ -3,11 +3,12 @@
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 import anyio
 from anyio.lowlevel import checkpoint_if_cancelled
 
+from cqrsbus.bus.codec import NOT_READ
 from cqrsbus.bus.context import Context, context_of
 from cqrsbus.bus.reading import read_delivery
 from cqrsbus.bus.types import MessageType
@@ -33,7 +34,7 @@ class Subscription(Generic[T]):
         self._into = into
         self._start = start
         self._subscribed: Subscribed | None = None
-        self._waiting = ArrivalOrder()
+        self._waiting = ArrivalOrder(into)
         self._arrived = anyio.Event()
         self._ended = False
 
@@ -119,7 +120,8 @@ class Subscription(Generic[T]):
                 delivery.done()
 
     def _read(self, delivery: Delivery) -> tuple[T, Context]:
-        return read_delivery(delivery, self._into), context_of(delivery)
+        message: Any = self._waiting.message()
+        return read_delivery(delivery, self._into) if message is NOT_READ else message, context_of(delivery)
 
 
 class _Items(Generic[T]):

@@ -6,6 +6,7 @@ type is refused. Some flaws concern JSON alone: it has no bytes, and its keys ar
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import Enum
 from typing import Final, cast
 
 from cqrsbus.bus.plain_model import PlainModel, plain_model
@@ -35,6 +36,8 @@ _JSON_ALIKE: Final = frozenset({
 })  # fmt: skip
 #: Types whose parts a walk visits, one and all.
 _OPEN: Final = _STRUCTURE | SCALARS.keys() | {"enum", "function-before", "function-after", "function-wrap"}
+#: Types that run nothing of the application's when they are read, if what they are made of does not; see `_asks`.
+_INERT: Final = (_STRUCTURE | SCALARS.keys() | {"enum"}) - {"json"}
 _NAMING: Final = frozenset({"validate_by_alias", "validate_by_name", "loc_by_alias"})
 _INNER: Final = ("schema", "items_schema", "keys_schema", "values_schema", "extras_schema")
 
@@ -50,6 +53,8 @@ class TypeFacts:
     #: Pydantic keeps the fields of subclasses of its own classes only, unless told otherwise.
     has_stdlib_dataclass: bool = False
     json_keeps_all: bool = True
+    #: Nothing of the application's runs when a value is read, such as a validator.
+    runs_nothing: bool = True
     #: A field may be read by another name than its own, or it cannot be ruled out.
     has_aliases: bool = False
     #: Written by pydantic or by Python, the JSON is the same, once what neither has a form for is replaced by text.
@@ -78,6 +83,17 @@ def _allows_more(schema: Schema, config: Schema) -> bool:
     return "allow" in (schema.get("extra_behavior"), config.get("extra_fields_behavior")) or "extras_schema" in schema
 
 
+def _asks(schema: Schema) -> bool:
+    """Return whether this part of a schema itself calls what its author wrote."""
+    asks = any(schema.get(key) for key in ("custom_init", "post_init", "default_factory"))
+    return asks or callable(schema.get("discriminator")) or (schema["type"] == "enum" and _finds_missing(schema["cls"]))
+
+
+def _finds_missing(cls: type[Enum]) -> bool:
+    """Return whether an enum of the application's looks itself for a member that there is not."""
+    return cls._missing_.__func__ is not Enum._missing_.__func__  # type: ignore[attr-defined]
+
+
 class _Walk:
     def __init__(self, schemas: Schemas) -> None:
         self.schemas = schemas
@@ -102,6 +118,8 @@ class _Walk:
             self.found.json_keeps_all = False
         if kind not in _OPEN or not _NAMING.isdisjoint(schema.get("config") or ()):
             self.found.has_aliases = True
+        if kind not in _INERT or _asks(schema):
+            self.found.runs_nothing = False
         if kind not in _JSON_ALIKE:
             self.found.json_as_python = False
         self._models += kind == "model"

@@ -55,6 +55,7 @@ class MessageType(Generic[T]):
         self.plain_model = self.facts.plain_model
         #: Whether its values are maps of texts, numbers and the like.
         self.is_flat = self.plain_model is not None and not self.plain_model.has_bytes
+        self.runs_nothing = self.facts.runs_nothing
         self._has_aliases = self.facts.has_aliases
         self._validate = self._validator.validate_python
         # A strict type takes a text for a datetime from JSON alone, and msgpack has no datetime either.

@@ -1,5 +1,12 @@
 """Where deliveries wait for a worker: in the order they came, or in that order for each key.
 
+The rules of the order they came in:
+
+1. Of messages that came together a few are read at a time, before their turn: to read and to handle them by turns
+   empties the processor's caches of the one for the other. It is done for types that run nothing of the application's
+   when they are read, so that nobody sees it; and the few bound what has been read and is not handled yet.
+2. One that cannot be read is read again when its turn comes, by whoever then tells what is wrong with it.
+
 The rules of the order by key:
 
 1. Deliveries of one key wait in a lane, in the order they came. Of each lane at most one is being worked on, and the
@@ -14,10 +21,17 @@ from collections import deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from itertools import count
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
+from cqrsbus.bus.codec import NOT_READ
+from cqrsbus.bus.reading import read_each
+from cqrsbus.bus.types import MessageType
 from cqrsbus.errors import InvalidMessageError
-from cqrsbus.links.port import Deliveries, Delivery
+from cqrsbus.links.deliveries import AnyDelivery
+from cqrsbus.links.port import Deliveries
+
+#: So many messages are read at a time.
+READ_AHEAD: Final = 32
 
 
 @dataclass(slots=True)
@@ -61,7 +75,7 @@ class Waiting(Protocol):
         """Add what has just come."""
         ...
 
-    def take(self) -> tuple[Delivery, Reading | None] | None:
+    def take(self) -> tuple[AnyDelivery, Reading | None] | None:
         """The next that may be started, and what it was read as if it was; None if none may be now."""
         ...
 
@@ -69,19 +83,28 @@ class Waiting(Protocol):
         """One that was taken, and had been read, is done with."""
         ...
 
-    def clear(self) -> list[Delivery]:
+    def clear(self) -> list[AnyDelivery]:
         """Take out all, in the order they came."""
         ...
 
 
 class ArrivalOrder:
-    """The first that came is the next; see :class:`Waiting`."""
+    """The first that came is the next; see :class:`Waiting`.
 
-    def __init__(self) -> None:
+    Args:
+        into: What they are to be read as; None if that is not known here.
+    """
+
+    def __init__(self, into: MessageType[Any] | None = None) -> None:
+        self._into = into if into is not None and into.runs_nothing else None
         #: As they came together; the first may have been begun with.
         self._came: deque[Deliveries] = deque()
         self._next = 0
         self._waiting = 0
+        #: The next few, the very next last, and what each was read as, if it was. Whoever takes one has it alone.
+        self._few: list[AnyDelivery] = []
+        self._read: list[object] = []
+        self._message: object = NOT_READ
 
     def __len__(self) -> int:
         return self._waiting
@@ -98,37 +121,53 @@ class ArrivalOrder:
             self._came.append(deliveries)
             self._waiting += count
 
-    def take(self) -> tuple[Delivery, None] | None:
+    def take(self) -> tuple[AnyDelivery, None] | None:
         """See :meth:`Waiting.take`."""
         delivery = self.pop()
         return None if delivery is None else (delivery, None)
 
-    def pop(self) -> Delivery | None:
+    def pop(self) -> AnyDelivery | None:
         """The next, if there is one."""
         if not self._waiting:
             return None
-        first, place = self._came[0], self._next
+        if not self._few:
+            self._few = few = self._next_few()
+            few.reverse()
+            if self._into is not None and len(few) > 1:
+                self._read = read_each(few, self._into)
         self._waiting -= 1
-        self._next += 1
-        if self._next == len(first):
+        self._message = self._read.pop() if self._read else NOT_READ
+        return self._few.pop()
+
+    def message(self) -> object:
+        """What the delivery that was popped last was read as, if it was; it is told once, and not kept."""
+        message, self._message = self._message, NOT_READ
+        return message
+
+    def _next_few(self) -> list[AnyDelivery]:
+        first, place = self._came[0], self._next
+        end = self._next = min(place + READ_AHEAD, len(first))
+        if end == len(first):
             self._came.popleft()
             self._next = 0
-        return first[place]
+        return list(first[place:end])
 
     def release(self, reading: Reading) -> None:
         """See :meth:`Waiting.release`; never called, since nothing was read."""
 
-    def clear(self) -> list[Delivery]:
+    def clear(self) -> list[AnyDelivery]:
         """See :meth:`Waiting.clear`."""
-        deliveries = list[Delivery]()
-        while (delivery := self.pop()) is not None:
-            deliveries.append(delivery)
+        deliveries = self._few[::-1]
+        self._few, self._read = [], []
+        while self._came:
+            deliveries += self._next_few()
+        self._waiting = 0
         return deliveries
 
 
 class _Entry(NamedTuple):
     number: int
-    delivery: Delivery
+    delivery: AnyDelivery
     reading: Reading
 
 
@@ -139,7 +178,7 @@ class KeyOrder:
         read: Reads a delivery; raises nothing.
     """
 
-    def __init__(self, read: Callable[[Delivery], Reading]) -> None:
+    def __init__(self, read: Callable[[AnyDelivery], Reading]) -> None:
         self._read = read
         self._numbers = count()
         self._waiting = 0
@@ -159,7 +198,7 @@ class KeyOrder:
         for delivery in deliveries:
             self._put(delivery)
 
-    def _put(self, delivery: Delivery) -> None:
+    def _put(self, delivery: AnyDelivery) -> None:
         reading = self._read(delivery)
         lane = self._lanes.get(reading.key)
         if lane is None:
@@ -168,7 +207,7 @@ class KeyOrder:
         lane.append(_Entry(next(self._numbers), delivery, reading))
         self._waiting += 1
 
-    def take(self) -> tuple[Delivery, Reading] | None:
+    def take(self) -> tuple[AnyDelivery, Reading] | None:
         """See :meth:`Waiting.take`."""
         if not self._ready:
             return None
@@ -184,7 +223,7 @@ class KeyOrder:
         else:
             del self._lanes[reading.key]
 
-    def clear(self) -> list[Delivery]:
+    def clear(self) -> list[AnyDelivery]:
         """See :meth:`Waiting.clear`; lanes that are being worked on stay until they are released."""
         entries = sorted((entry for lane in self._lanes.values() for entry in lane), key=lambda entry: entry.number)
         for lane in self._ready:

@@ -6,6 +6,7 @@ from typing import Any
 from cqrsbus.errors import Code
 from cqrsbus.links.channel import Channel
 from cqrsbus.links.local_subscription import LocalSubscription
+from cqrsbus.links.port import Delivery
 from cqrsbus.links.source import Source
 from cqrsbus.wire.batch import bodies
 from cqrsbus.wire.envelope import Envelope
@@ -141,8 +142,10 @@ class EventDeliveries:
     def __len__(self) -> int:
         return len(self._bodies)
 
-    def __getitem__(self, place: int, /) -> EventDelivery:
-        return EventDelivery(self._source, place, self._bodies[place])
+    def __getitem__(self, places: slice, /) -> list[Delivery]:
+        start, stop, _ = places.indices(len(self._bodies))
+        source, bodies = self._source, self._bodies
+        return [EventDelivery(source, place, bodies[place]) for place in range(start, stop)]
 
-    def __iter__(self) -> Iterator[EventDelivery]:
-        return (self[place] for place in range(len(self._bodies)))
+    def __iter__(self) -> Iterator[Delivery]:
+        return iter(self[:])

@@ -219,11 +219,14 @@ class Delivery(Protocol):
 
 
 class Deliveries(Protocol):
-    """Deliveries that came together, in their order. Each is to be taken once: it may be made only then."""
+    """Deliveries that came in one frame, in their order: they have all but their ids and bodies in common.
+
+    Each is to be taken once: it may be made only then.
+    """
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, place: int, /) -> Delivery: ...
+    def __getitem__(self, places: slice, /) -> Sequence[Delivery]: ...
 
     def __iter__(self) -> Iterator[Delivery]: ...
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, computed_field
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
-from cqrsbus.bus.codec import JSON, MSGPACK, Codec, codec_for, codec_named
+from cqrsbus.bus.codec import JSON, MSGPACK, NOT_READ, Codec, codec_for, codec_named
 from cqrsbus.bus.types import message_type
 from cqrsbus.errors import InvalidMessageError
 from cqrsbus.messages import Event
@@ -114,6 +114,36 @@ json_values: st.SearchStrategy[Any] = st.recursive(
 
 def plain_reading(codec: Codec, body: bytes) -> Any:
     return msgpack.unpackb(body, strict_map_key=False) if codec is MSGPACK else json.loads(body)
+
+
+class Note(BaseModel):
+    """Flat, so that it takes the shorter way."""
+
+    text: str
+    number: int | None = None
+
+
+@CODECS
+@pytest.mark.parametrize("declared", [Note, Animal, Everything, int, Any])
+@given(data=st.data())
+def test_several_bodies_are_read_as_each_alone_is(codec: Codec, declared: Any, data: st.DataObject) -> None:
+    bodies = data.draw(st.lists(bodies_of(codec), max_size=5))
+    into = message_type(declared)
+    read = codec.decode_each(bodies, into)
+    assert len(read) == len(bodies)
+    for body, value in zip(bodies, read, strict=True):
+        try:
+            alone = codec.decode(body, into)
+        except InvalidMessageError:
+            assert value is NOT_READ
+        else:
+            assert (value, type(value)) == (alone, type(alone))
+
+
+def bodies_of(codec: Codec) -> st.SearchStrategy[bytes]:
+    """Of messages, of other values, and of none."""
+    notes = st.builds(Note, text=texts, number=st.none() | st.integers(-(2**63), 2**64 - 1))
+    return st.binary(max_size=20) | (notes | messages | json_values).map(codec.encode)
 
 
 @CODECS

@@ -8,9 +8,10 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from cqrsbus.bus.consumer import IN_A_ROW, Consumer, More, Work
+from cqrsbus.bus.consumer import IN_A_ROW, Consumer, Work
 from cqrsbus.bus.context import Context, current_context
 from cqrsbus.bus.crew import AT_ONCE
+from cqrsbus.bus.turn import Turn
 from cqrsbus.bus.waiting import KeyOrder, Reading, Waiting
 from cqrsbus.errors import Code
 from cqrsbus.links.port import Delivery
@@ -284,16 +285,16 @@ async def test_the_end_of_its_tasks_settles_what_was_being_worked_on() -> None:
 class TestInTurn:
     """The work of a worker goes on from one delivery to the next by itself."""
 
-    async def through(self, delivery: Delivery, scope: object, reading: object, more: More | None) -> None:
+    async def through(self, delivery: Delivery, scope: object, reading: object, turn: Turn | None) -> None:
         """Work that takes more as long as there is more."""
-        assert more is not None
+        assert turn is not None
         self.started += 1
         following: Delivery | None = delivery
         while following is not None:
             self.handled.append(following)
             await self.handle(following)
             following.done()
-            following = more()
+            following = turn.next()
 
     @pytest.fixture(autouse=True)
     def begin(self) -> None:
@@ -386,13 +387,13 @@ class TestInTurn:
     async def test_a_worker_that_another_one_starts_knows_nothing_of_its_message(self) -> None:
         found, all_work = list[Context | None](), anyio.Event()
 
-        async def work(delivery: Delivery, scope: object, reading: object, more: More | None) -> None:
-            assert more is not None
+        async def work(delivery: Delivery, scope: object, reading: object, turn: Turn | None) -> None:
+            assert turn is not None
             found.append(current_context.get())
             current_context.set(Context("m-1", "a.topic"))
             delivery.done()
             # This starts one more worker, and its own message is still the current one.
-            following = more()
+            following = turn.next()
             if len(found) == 3:
                 all_work.set()
             await all_work.wait()
@@ -406,10 +407,10 @@ class TestInTurn:
             await consumer.wait_idle()
 
     async def test_where_others_may_be_first_it_comes_back_for_each(self) -> None:
-        given: list[More | None] = []
+        given: list[Turn | None] = []
 
-        async def work(delivery: Delivery, scope: object, reading: object, more: More | None) -> None:
-            given.append(more)
+        async def work(delivery: Delivery, scope: object, reading: object, turn: Turn | None) -> None:
+            given.append(turn)
             delivery.done()
 
         async with consuming(work, waiting=KeyOrder(TestByKey.by_topic)) as consumer:
@@ -446,7 +447,7 @@ class TestByKey:
     async def test_what_it_was_read_as_is_handed_over(self) -> None:
         got: list[object] = []
 
-        async def work(delivery: Delivery, scope: object, reading: Reading | None, more: More | None) -> None:
+        async def work(delivery: Delivery, scope: object, reading: Reading | None, turn: Turn | None) -> None:
             got.append(reading)
             delivery.done()
 

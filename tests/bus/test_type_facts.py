@@ -2,12 +2,30 @@
 
 from dataclasses import dataclass
 from datetime import date, datetime
+from enum import Enum
+from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
 import pytest
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, model_serializer
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    PlainValidator,
+    Tag,
+    TypeAdapter,
+    WrapValidator,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 from pydantic.dataclasses import dataclass as pydantic_dataclass
+from pydantic_core import core_schema
 
 from cqrsbus.bus.type_facts import TypeFacts, examine
 
@@ -142,6 +160,95 @@ def test_the_datetimes_of_a_model_are_found(declared: Any, fields: tuple[str, ..
 )
 def test_types_that_either_json_writer_writes_alike_are_found(declared: Any, alike: bool) -> None:
     assert found(declared).json_as_python is alike
+
+
+class Kind(Enum):
+    A = "a"
+
+
+class Lenient(Enum):
+    A = "a"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "Lenient":
+        return cls.A
+
+
+class Counted(BaseModel):
+    number: int = Field(default_factory=int)
+
+
+class Initialised(BaseModel):
+    number: int
+
+    def __init__(self, **fields: Any) -> None:
+        super().__init__(**fields)
+
+
+class Finished(BaseModel):
+    number: int
+
+    def model_post_init(self, context: object) -> None:
+        pass
+
+
+class Doubled(BaseModel):
+    number: int
+
+    @field_validator("number")
+    @classmethod
+    def _double(cls, number: int) -> int:
+        return 2 * number
+
+
+class Looked(BaseModel):
+    number: int
+
+    @model_validator(mode="after")
+    def _look(self) -> "Looked":
+        return self
+
+
+class Mine:
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: object, handler: object) -> Any:
+        return core_schema.no_info_plain_validator_function(lambda value: value)
+
+
+@dataclass
+class PostInitialised:
+    x: int
+
+    def __post_init__(self) -> None:
+        pass
+
+
+def kind_of(value: Any) -> str:
+    return "plain" if "day" in value else "node"
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [Plain, Node, Around, OpenToMore, Strict, Renamed, Blob, Standard, Checked, Kind, Plain | None, Any, UUID],
+)
+def test_what_runs_nothing_of_the_applications_is_found(declared: Any) -> None:
+    assert found(declared).runs_nothing
+    assert found(dict[str, list[declared]]).runs_nothing
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        *(Dated, Counted, Initialised, Finished, Doubled, Looked, Lenient, Mine, PostInitialised, Pair, Path),
+        Annotated[int, AfterValidator(abs)],
+        Annotated[int, WrapValidator(lambda value, handler: handler(value))],
+        Annotated[int, PlainValidator(int)],
+        Annotated[Annotated[Plain, Tag("plain")] | Annotated[Node, Tag("node")], Discriminator(kind_of)],
+    ],
+)
+def test_what_may_run_something_of_the_applications_is_found(declared: Any) -> None:
+    assert not found(declared).runs_nothing
+    assert not found(dict[str, list[declared]]).runs_nothing
 
 
 class Chosen(BaseModel):

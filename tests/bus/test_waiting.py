@@ -1,13 +1,20 @@
 """Where deliveries wait: as they came, or one at a time of each key."""
 
+import weakref
+from collections import deque
 from collections.abc import Callable, Hashable
+from typing import Annotated, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import AfterValidator, BaseModel
 
-from cqrsbus.bus.waiting import ArrivalOrder, KeyOrder, Reading
+from cqrsbus.bus.codec import MSGPACK, NOT_READ
+from cqrsbus.bus.types import message_type
+from cqrsbus.bus.waiting import READ_AHEAD, ArrivalOrder, KeyOrder, Reading
 from cqrsbus.links.port import Delivery
+from cqrsbus.wire.envelope import Envelope
 from tests.bus.deliveries import FakeDelivery
 
 
@@ -40,6 +47,83 @@ def test_arrival_order() -> None:
     assert (order.is_ready, len(order)) == (True, 2)
     assert order.clear() == deliveries[1:]
     assert (order.take(), order.is_ready, len(order)) == (None, False, 0)
+
+
+def test_a_few_are_read_at_a_time_and_each_is_told_what_it_was_read_as() -> None:
+    order = ArrivalOrder(message_type(int))
+    deliveries = [FakeDelivery(number, envelope=Envelope("m-1")) for number in range(READ_AHEAD + 2)]
+    order.put(deliveries)
+    for number in range(READ_AHEAD + 2):
+        assert order.pop() is deliveries[number]
+        # Nobody reads what is read already.
+        for each in deliveries[:READ_AHEAD] if number < READ_AHEAD else deliveries:
+            each.body = b""
+        assert order.message() == number
+    assert (order.pop(), order.message()) == (None, NOT_READ)
+
+
+def test_what_it_was_read_as_is_told_once_and_not_kept() -> None:
+    class Empty(BaseModel):
+        pass
+
+    order = ArrivalOrder(message_type(Empty))
+    order.put([FakeDelivery({}, envelope=Envelope("m-1")) for _ in range(2)])
+    first, one = order.pop(), order.message()
+    assert isinstance(one, Empty)
+    kept = weakref.ref(one)
+    del one
+    assert kept() is None
+    assert order.message() is NOT_READ
+    # One that nobody asks for is forgotten when the next one comes.
+    assert first is not order.pop()
+    order.put([FakeDelivery(1)])
+    assert (order.pop() is not None, order.message()) == (True, NOT_READ)
+
+
+def test_what_cannot_be_read_is_left_to_whoever_takes_it() -> None:
+    order = ArrivalOrder(message_type(int))
+    bodies = [MSGPACK.encode(1), MSGPACK.encode("x"), b"\xc1", MSGPACK.encode(4)]
+    order.put([FakeDelivery(body=body, envelope=Envelope("m-1")) for body in bodies])
+    told = [order.message() for _ in bodies if order.pop() is not None]
+    assert told == [1, NOT_READ, NOT_READ, 4]
+
+
+@pytest.mark.parametrize("envelope", [None, Envelope("m-1", content_type="text/html")])
+def test_what_cannot_be_read_for_what_all_say_of_themselves_is_left_too(envelope: Envelope | None) -> None:
+    order = ArrivalOrder(message_type(int))
+    order.put([FakeDelivery(number, envelope=envelope) for number in range(3)])
+    assert [order.message() for _ in range(3) if order.pop() is not None] == [NOT_READ] * 3
+
+
+@pytest.mark.parametrize("declared", [None, Annotated[int, AfterValidator(abs)]])
+def test_nothing_is_read_where_somebody_could_tell(declared: Any) -> None:
+    order = ArrivalOrder(None if declared is None else message_type(declared))
+    order.put([FakeDelivery(number, envelope=Envelope("m-1")) for number in range(3)])
+    assert [order.message() for _ in range(3) if order.pop() is not None] == [NOT_READ] * 3
+
+
+def test_one_that_came_alone_is_not_read_ahead() -> None:
+    order = ArrivalOrder(message_type(int))
+    for number in range(2):
+        order.put([FakeDelivery(number, envelope=Envelope("m-1"))])
+    assert [order.message() for _ in range(2) if order.pop() is not None] == [NOT_READ] * 2
+
+
+@given(st.lists(st.integers(0, 2 * READ_AHEAD + 1) | st.sampled_from(["pop", "clear"])))
+def test_arrival_order_is_that_of_a_queue(steps: list[int | str]) -> None:
+    order, expected = ArrivalOrder(message_type(int)), deque[FakeDelivery]()
+    for step in steps:
+        if isinstance(step, int):
+            came = [FakeDelivery(number, envelope=Envelope("m-1")) for number in range(step)]
+            order.put(came)
+            expected.extend(came)
+        elif step == "pop":
+            assert order.pop() is (expected.popleft() if expected else None)
+        else:
+            assert order.clear() == list(expected)
+            expected.clear()
+        assert (len(order), order.is_ready) == (len(expected), bool(expected))
+    assert order.clear() == list(expected)
 
 
 def test_of_one_key_the_next_is_ready_when_the_first_is_released() -> None:
