@@ -140,11 +140,12 @@ class Binding:
         begin, begin_alone, into, answers = call.begin, call.begin_alone, call.message_type, self._answers
         open_another = turn.open_next
         open_next: OpenNext = turn.open
+        answer: object = None
+        raised: BaseException | None = None
         token = current_context.set(None)
         try:
             while True:
                 try:
-                    # Its context takes the place of the one before; what was before them comes back at the end.
                     opened = open_next(scope, into)
                 except (ProtocolError, InvalidMessageError) as error:
                     await self._work_each(turn.current or delivery, scope, _unreadable(error))
@@ -152,10 +153,9 @@ class Binding:
                 if opened is None:
                     return
                 delivery, context, message = opened
-                open_next = open_another
-                answer: object = None
-                raised: BaseException | None = None
+                # It takes the place of the one before; what was before them all comes back at the end.
                 scope.context = context
+                open_next = open_another
                 try:
                     try:
                         answer = await (begin(message, context) if begin_alone is None else begin_alone(message))
@@ -165,16 +165,15 @@ class Binding:
                         # It may be cancelled by what it was cancelled with.
                         open_next = _nothing
                         await scope.join(raised)
-                    scope.context = None
                     if answers and not answer_nowait(delivery, self._codec, answer):
+                        scope.context = None
                         await give_one(delivery, self._codec, answer)
                 except (Exception, BaseExceptionGroup) as error:  # noqa: BLE001  # see _fail
                     self._fail(call.handler, delivery, error, context)
-                finally:
-                    scope.context = scope.children = raised = None
                 if open_next is _nothing:
                     delivery.done()
         finally:
+            scope.context = scope.children = raised = None
             current_context.reset(token)
 
     async def _work_each(self, delivery: Delivery, scope: HandlerScope | None, reading: Reading | None) -> None:

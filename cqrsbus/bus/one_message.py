@@ -1,10 +1,10 @@
 """What is done for each message around its handler, as far as nothing has to be waited for."""
 
 from cqrsbus.bus.codec import Codec
-from cqrsbus.links.port import Delivery
+from cqrsbus.links.deliveries import AnyDelivery
 
 
-def answer_nowait(delivery: Delivery, codec: Codec, answer: object) -> bool:
+def answer_nowait(delivery: AnyDelivery, codec: Codec, answer: object) -> bool:
     """Give a handler's one answer to its caller, unless that wants a stream, which may make us wait.
 
     Raises:

@@ -38,12 +38,17 @@ class Question:
     number: int
 
 
+#: Queries from this number on are left by who asks them.
+FIRST_TO_BE_LEFT = 1001
+
+
 class ManyWays:
     """A query whose number says how it ends: one answers, one fails, one takes its time until it is left."""
 
     def __init__(self, url: str) -> None:
         self.answering, self.asking = Bus("answering", url), Bus("asking", url)
-        self.stuck, self.stopped = anyio.Semaphore(0), anyio.Semaphore(0)
+        self.stuck = 0
+        self.stuck_to_be_left, self.stopped = anyio.Semaphore(0), anyio.Semaphore(0)
         self.outcomes: dict[int, object] = {}
         self.answering.query_handler("q", concurrency=300)(self.answer)
 
@@ -51,7 +56,9 @@ class ManyWays:
         if number % 4 == 0:
             raise KeyError(str(number))
         if number % 4 == 1:
-            self.stuck.release()
+            self.stuck += 1
+            if number > FIRST_TO_BE_LEFT:
+                self.stuck_to_be_left.release()
             try:
                 await anyio.sleep_forever()
             finally:
@@ -90,12 +97,13 @@ async def test_of_many_asks_each_ends_in_its_own_way(url: str) -> None:
                 for number in range(200):
                     tasks.start_soon(many.ask, number, 0.5 if number % 4 == 1 else 30)
                     if number % 10 == 5:
-                        tasks.start_soon(many.leave, 1001 + 4 * number, left[number // 10])
-                for _ in range(70):
-                    await many.stuck.acquire()
+                        tasks.start_soon(many.leave, FIRST_TO_BE_LEFT + 4 * number, left[number // 10])
+                for _ in left:
+                    await many.stuck_to_be_left.acquire()
                 for scope in left:
                     scope.cancel()
-            for _ in range(70):
+            # Of those whose time ran out all were stopped that were started in time.
+            for _ in range(many.stuck):
                 await many.stopped.acquire()
     assert many.outcomes.keys() == set(range(200))
     for number in range(200):
