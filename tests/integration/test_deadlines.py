@@ -76,7 +76,7 @@ class TestWhereItIsLost:
                     tasks.start_soon(guest.ask, "cook", "filler")
                 await anyio.wait_all_tasks_blocked()
             with pytest.raises(DeadlineExceededError) as caught:
-                await guest.ask("cook", "soup", timeout=0.05)
+                await guest.ask("cook", "soup", timeout=0.3)
             assert caught.value.stage == stage
             made.free.set()
             await guest.ask("cook", "salad")
@@ -86,7 +86,7 @@ class TestWhereItIsLost:
     async def test_in_the_handler_who_is_told_to_stop(self, url: str) -> None:
         async with kitchen(url) as (guest, made):
             with pytest.raises(DeadlineExceededError) as caught:
-                await guest.ask("wait", timeout=0.05)
+                await guest.ask("wait", timeout=0.3)
             assert caught.value.stage == "handler"
             await made.stopped.wait()
 
@@ -95,7 +95,7 @@ class TestWhereItIsLost:
             tasks.start_soon(guest.ask, "cook", "stew")
             await made.busy.wait()
             with pytest.raises(DeadlineExceededError) as caught:
-                await guest.ask("order", "soup", timeout=0.05)
+                await guest.ask("order", "soup", timeout=0.3)
             assert caught.value.stage == "handler"
             assert "soup" not in made.cooked
             made.free.set()

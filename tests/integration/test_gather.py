@@ -129,12 +129,12 @@ async def test_a_quorum_larger_than_those_who_are_there_is_an_error(url: str) ->
 async def test_those_who_never_come_are_listed_when_the_time_is_up(url: str) -> None:
     async with working(url, 2) as (bus, workers):
         workers[0].answer()
-        async with bus.gather(Load(), timeout=0.1) as replies:
+        async with bus.gather(Load(), timeout=0.5) as replies:
             assert [reply async for reply in replies] == [0]
         assert [name for _, name in replies.missing] == [workers[1].bus.instance]
         assert replies.failed == ()
         await workers[1].stopped.wait()
-        async with bus.gather(Load(), quorum=2, timeout=0.1) as late:
+        async with bus.gather(Load(), quorum=2, timeout=0.5) as late:
             assert await anext(late) == 0
             with pytest.raises(QuorumError, match="has not answered"):
                 await anext(late)

@@ -200,9 +200,9 @@ async def test_no_answer_in_time(url: str) -> None:
         async with bus:
             before = anyio.current_time()
             with pytest.raises(DeadlineExceededError) as caught:
-                await bus.ask("q", 1, timeout=0.05)
+                await bus.ask("q", 1, timeout=0.3)
             # Timers may be some milliseconds early.
-            assert anyio.current_time() - before > 0.04
+            assert anyio.current_time() - before > 0.29
             await cancelled.wait()
     assert isinstance(caught.value, TimeoutError)
     assert caught.value.topic == "q"

@@ -32,7 +32,7 @@ async def test_calls_in_a_shielded_block_come_to_their_end(url: str, leaves: str
         async with stock, shop, Bus("web", url) as web:
             if leaves == "for lack of time":
                 with pytest.raises(DeadlineExceededError):
-                    await web.ask("buy", "tea", timeout=0.05)
+                    await web.ask("buy", "tea", timeout=0.3)
             else:
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(web.ask, "buy", "tea")

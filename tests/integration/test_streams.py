@@ -217,10 +217,10 @@ class TestTime:
             async with (
                 service,
                 Bus("asker", url) as bus,
-                bus.stream("q", timeout=0.2, returns=float | None) as answers,
+                bus.stream("q", timeout=0.5, returns=float | None) as answers,
             ):
                 assert isinstance(await anext(answers), float), "the time of this scope"
-                await anyio.sleep(0.3)  # longer than it had to begin
+                await anyio.sleep(0.6)  # longer than it had to begin
                 go_on.set()
                 assert await anext(answers) is None
 
@@ -238,7 +238,7 @@ class TestTime:
 
         with anyio.fail_after(10):
             async with service, Bus("asker", url) as bus:
-                async with bus.stream("q", timeout=0.05, returns=int) as answers:
+                async with bus.stream("q", timeout=0.3, returns=int) as answers:
                     with pytest.raises(DeadlineExceededError) as caught:
                         await anext(answers)
                 assert caught.value.stage == "handler"
