@@ -17,7 +17,7 @@ from cqrsbus.bus.dispatch import bind
 from cqrsbus.bus.handler_scope import HandlerScope
 from cqrsbus.bus.registry import HandlerGroup
 from cqrsbus.errors import Code
-from tests.bus.deliveries import FakeDelivery, delivery
+from tests.bus.deliveries import ENVELOPE, FakeDelivery, delivery
 
 pytestmark = pytest.mark.anyio
 
@@ -529,6 +529,28 @@ async def test_a_handler_that_starts_nothing_gets_nothing_to_start_it_in() -> No
         scope = HandlerScope(tasks)
         await binding.work(one, scope)
     assert one.settlement == DONE
+
+
+async def test_nothing_is_started_while_its_one_answer_waits_for_a_stream_to_take_it() -> None:
+    contexts: list[Context] = []
+
+    class Slow(FakeDelivery):
+        """Its caller takes a stream, and what it takes is put when there is room."""
+
+        async def reply_more(self, content_type: str, body: bytes) -> None:
+            with pytest.raises(RuntimeError, match="has ended"):
+                contexts[0].start_soon(anyio.sleep, 0)
+            await super().reply_more(content_type, body)
+
+    async def handle(_: object, ctx: Context) -> str:
+        contexts.append(ctx)
+        return "answer"
+
+    one = Slow(None, envelope=ENVELOPE, wants_stream=True)
+    async with answering(handle) as consumer:
+        consumer.accept([one])
+        await consumer.wait_idle()
+    assert [MSGPACK.encode("answer")] == [body for _, body in one.items]
 
 
 async def test_what_is_natively_cancelled_within_a_handler_is_that_handlers_affair(

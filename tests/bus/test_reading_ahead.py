@@ -1,13 +1,15 @@
 """Messages that came together: handled as if each had been read when its turn came."""
 
+import gc
 import logging
+import weakref
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Annotated
 
 import anyio
 import pytest
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BaseModel
 
 from cqrsbus.bus.codec import MSGPACK
 from cqrsbus.bus.consumer import Consumer
@@ -156,3 +158,21 @@ async def test_what_was_read_and_not_started_is_handed_back() -> None:
         await anyio.wait_all_tasks_blocked()
         consumer.hand_back()
         assert [each.settlement for each in deliveries] == [None] + [("hand back",)] * (READ_AHEAD + 1)
+
+
+async def test_a_message_is_not_kept_when_it_was_handled() -> None:
+    class Empty(BaseModel):
+        pass
+
+    handled: list[weakref.ref[Empty]] = []
+
+    async def handle(message: Empty) -> int:
+        handled.append(weakref.ref(message))
+        return len(handled)
+
+    async with handling(handle) as consumer:
+        consumer.accept([delivery({}) for _ in range(3)])
+        await consumer.wait_idle()
+        await anyio.wait_all_tasks_blocked()
+        gc.collect()
+        assert [kept() for kept in handled] == [None] * 3

@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable
 from typing import Annotated, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import AfterValidator, BaseModel
 
@@ -62,6 +62,16 @@ def test_a_few_are_read_at_a_time_and_each_is_told_what_it_was_read_as() -> None
     assert (order.pop(), order.message()) == (None, NOT_READ)
 
 
+def test_no_more_than_a_few_are_read_at_a_time() -> None:
+    order = ArrivalOrder(message_type(int))
+    deliveries = [FakeDelivery(number, envelope=Envelope("m-1")) for number in range(2 * READ_AHEAD)]
+    order.put(deliveries)
+    order.pop()
+    deliveries[READ_AHEAD].body = MSGPACK.encode(-1)
+    told = [order.message() for _ in deliveries[1:] if order.pop() is not None]
+    assert told[READ_AHEAD - 2 : READ_AHEAD + 1] == [READ_AHEAD - 1, -1, READ_AHEAD + 1]
+
+
 def test_what_it_was_read_as_is_told_once_and_not_kept() -> None:
     class Empty(BaseModel):
         pass
@@ -110,6 +120,8 @@ def test_one_that_came_alone_is_not_read_ahead() -> None:
 
 
 @given(st.lists(st.integers(0, 2 * READ_AHEAD + 1) | st.sampled_from(["pop", "clear"])))
+@example([3, "pop", "clear", 1, "pop"])
+@example([3, "pop", "clear", 2, "pop", "pop"])
 def test_arrival_order_is_that_of_a_queue(steps: list[int | str]) -> None:
     order, expected = ArrivalOrder(message_type(int)), deque[FakeDelivery]()
     for step in steps:
@@ -118,7 +130,10 @@ def test_arrival_order_is_that_of_a_queue(steps: list[int | str]) -> None:
             order.put(came)
             expected.extend(came)
         elif step == "pop":
-            assert order.pop() is (expected.popleft() if expected else None)
+            given = expected.popleft() if expected else None
+            assert order.pop() is given
+            message = order.message()
+            assert message is NOT_READ or (given is not None and MSGPACK.encode(message) == given.body)
         else:
             assert order.clear() == list(expected)
             expected.clear()
