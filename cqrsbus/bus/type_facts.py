@@ -53,7 +53,8 @@ class TypeFacts:
     #: Pydantic keeps the fields of subclasses of its own classes only, unless told otherwise.
     has_stdlib_dataclass: bool = False
     json_keeps_all: bool = True
-    #: Nothing of the application's runs when a value is read, such as a validator.
+    #: Nothing of the application's runs when a value is read, such as a validator; but for how the keys of a map and what
+    #: is in a set are hashed and compared.
     runs_nothing: bool = True
     #: A field may be read by another name than its own, or it cannot be ruled out.
     has_aliases: bool = False
@@ -85,13 +86,32 @@ def _allows_more(schema: Schema, config: Schema) -> bool:
 
 def _asks(schema: Schema) -> bool:
     """Return whether this part of a schema itself calls what its author wrote."""
-    asks = any(schema.get(key) for key in ("custom_init", "post_init", "default_factory"))
-    return asks or callable(schema.get("discriminator")) or (schema["type"] == "enum" and _finds_missing(schema["cls"]))
+    match schema["type"]:
+        case "enum":
+            # It may look itself for a member that there is not.
+            parents = schema["cls"].__mro__
+            return any("_missing_" in vars(cls) for cls in parents[: parents.index(Enum)])
+        case "model" | "dataclass":
+            makes_itself = schema["cls"].__new__ is not object.__new__
+            return makes_itself or bool(schema.get("custom_init") or schema.get("post_init"))
+        case "default":
+            return "default_factory" in schema or _may_ask_to_be_copied(schema["default"])
+        case "tagged-union":
+            return callable(schema["discriminator"])
+        case _:
+            return False
 
 
-def _finds_missing(cls: type[Enum]) -> bool:
-    """Return whether an enum of the application's looks itself for a member that there is not."""
-    return cls._missing_.__func__ is not Enum._missing_.__func__  # type: ignore[attr-defined]
+def _may_ask_to_be_copied(default: object) -> bool:
+    """Return whether a default is copied for each value that lacks one, and what is in it may say how."""
+    kind = type(default)
+    if kind in (list, dict, set):
+        return default != kind()
+    try:
+        hash(default)
+    except TypeError:
+        return True
+    return False
 
 
 class _Walk:

@@ -185,6 +185,45 @@ class Initialised(BaseModel):
         super().__init__(**fields)
 
 
+class Made(BaseModel):
+    number: int
+
+    def __new__(cls, **fields: object) -> "Made":
+        return super().__new__(cls)
+
+
+@dataclass
+class MadeData:
+    x: int
+
+    def __new__(cls, *fields: object) -> "MadeData":
+        return super().__new__(cls)
+
+
+class Copied:
+    __hash__ = None  # type: ignore[assignment]  # as of what can be changed
+
+    def __deepcopy__(self, memo: object) -> "Copied":
+        return self
+
+
+class CopiedWithin(BaseModel):
+    numbers: list[Any] = [Copied()]
+
+
+class CopiedItself(BaseModel):
+    number: Any = Copied()
+
+
+class Defaults(BaseModel):
+    """Of these nobody is asked how they are copied."""
+
+    text: str = "x"
+    pair: tuple[int, int] = (1, 2)
+    numbers: list[int] = []
+    table: dict[str, int] = {}
+
+
 class Finished(BaseModel):
     number: int
 
@@ -229,7 +268,22 @@ def kind_of(value: Any) -> str:
 
 @pytest.mark.parametrize(
     "declared",
-    [Plain, Node, Around, OpenToMore, Strict, Renamed, Blob, Standard, Checked, Kind, Plain | None, Any, UUID],
+    [
+        Plain,
+        Node,
+        Around,
+        OpenToMore,
+        Strict,
+        Renamed,
+        Blob,
+        Standard,
+        Checked,
+        Kind,
+        Defaults,
+        Plain | None,
+        Any,
+        UUID,
+    ],
 )
 def test_what_runs_nothing_of_the_applications_is_found(declared: Any) -> None:
     assert found(declared).runs_nothing
@@ -239,7 +293,8 @@ def test_what_runs_nothing_of_the_applications_is_found(declared: Any) -> None:
 @pytest.mark.parametrize(
     "declared",
     [
-        *(Dated, Counted, Initialised, Finished, Doubled, Looked, Lenient, Mine, PostInitialised, Pair, Path),
+        *(Dated, Counted, Initialised, Made, MadeData, Finished, Doubled, Looked, Lenient, Mine, PostInitialised, Pair),
+        *(CopiedWithin, CopiedItself, Path),
         Annotated[int, AfterValidator(abs)],
         Annotated[int, WrapValidator(lambda value, handler: handler(value))],
         Annotated[int, PlainValidator(int)],
