@@ -11,7 +11,7 @@ The rules:
 5. Which delivery is next is not decided here: see :mod:`cqrsbus.bus.waiting`.
 6. A worker that takes a delivery rouses others for what else may be started, at most two at a time. So work that waits
    for something is soon done side by side; and of work that does not, one worker does all while the others rest.
-7. Where nothing is read before its turn, the work of a worker goes on from one delivery to the next by itself.
+7. Where deliveries are worked on as they come, a worker's work goes on from one to the next by itself.
 """
 
 from collections.abc import Awaitable, Callable
@@ -25,7 +25,7 @@ from cqrsbus.bus.context import current_context
 from cqrsbus.bus.crew import Crew
 from cqrsbus.bus.handler_scope import HandlerScope
 from cqrsbus.bus.turn import Turn, is_worth_starting
-from cqrsbus.bus.waiting import ArrivalOrder, Reading, Waiting
+from cqrsbus.bus.waiting import ArrivalOrder, KeyOrder, Reading
 from cqrsbus.errors import Code
 from cqrsbus.links.port import Deliveries, Delivery
 from cqrsbus.native import clock
@@ -57,14 +57,14 @@ class Consumer:
         concurrency: int,
         cancellable: bool,
         tasks: TaskGroup,
-        waiting: Waiting | None = None,
+        waiting: ArrivalOrder | KeyOrder | None = None,
     ) -> None:
         self._work = work
         self._concurrency = concurrency
         self._cancellable = cancellable
         self._tasks = tasks
         self._time = clock()
-        self._waiting: Waiting = ArrivalOrder() if waiting is None else waiting
+        self._waiting = ArrivalOrder() if waiting is None else waiting
         self._crew = Crew(self._waiting, concurrency, self._start_worker)
         #: Takes deliveries that came together; never waits.
         self.accept: Callable[[Deliveries], None] = self._crew.accept
@@ -99,7 +99,7 @@ class Consumer:
                 if isinstance(self._waiting, ArrivalOrder):
                     await self._serve_in_turn(scope, self._waiting)
                 else:
-                    await self._serve(scope)
+                    await self._serve_by_key(scope, self._waiting)
         except anyio.get_cancelled_exc_class():
             # The bus ends. Or it was no scope that was cancelled but a task within the handler, which is no affair of
             # the other messages.
@@ -129,27 +129,27 @@ class Consumer:
                 (turn.current or delivery).fail(Code.CANCELLED, _CANCELLED)
                 raise
 
-    async def _serve(self, scope: HandlerScope) -> None:
+    async def _serve_by_key(self, scope: HandlerScope, waiting: KeyOrder) -> None:
         in_a_row = 0
         # A caller may leave when its work is as good as done; that must not hit the next one.
         while not scope.cancel_scope.cancel_called:
             if in_a_row == IN_A_ROW:
                 in_a_row = 0
                 await checkpoint()
-            taken = self._waiting.take()
+            taken = waiting.take()
             if taken is None:
                 in_a_row = 0
                 await self._rest()
                 continue
             delivery, reading = taken
-            if not is_worth_starting(delivery, self._time):
-                if reading is not None:
-                    self._waiting.release(reading)
-                continue
-            in_a_row += 1
-            await self._work_on_one(delivery, scope, reading)
+            try:
+                if is_worth_starting(delivery, self._time):
+                    in_a_row += 1
+                    await self._work_on_one(delivery, scope, reading)
+            finally:
+                waiting.release(reading)
 
-    async def _work_on_one(self, delivery: Delivery, scope: HandlerScope, reading: Reading | None) -> None:
+    async def _work_on_one(self, delivery: Delivery, scope: HandlerScope, reading: Reading) -> None:
         self._crew.rouse()
         if self._cancellable:
             delivery.on_cancel = scope.cancel
@@ -159,9 +159,6 @@ class Consumer:
             # See above.
             delivery.fail(Code.CANCELLED, _CANCELLED)
             raise
-        finally:
-            if reading is not None:
-                self._waiting.release(reading)
 
     async def _rest(self) -> None:
         """Wait until there may be work."""

@@ -31,7 +31,7 @@ from cqrsbus.bus.one_message import answer_nowait
 from cqrsbus.bus.ordering import key_function
 from cqrsbus.bus.turn import Turn
 from cqrsbus.bus.types import MessageType
-from cqrsbus.bus.waiting import ArrivalOrder, KeyOrder, Reading, Waiting
+from cqrsbus.bus.waiting import ArrivalOrder, KeyOrder, Reading
 from cqrsbus.errors import InvalidMessageError, ProtocolError
 from cqrsbus.links.port import Delivery, SubscriptionSpec
 
@@ -39,7 +39,6 @@ log = logging.getLogger(__name__)
 
 #: Is told of a handler that failed: which, with what, and on which message (empty if its id cannot be read).
 OnFailure: TypeAlias = Callable[[Handler, Exception, str], None]
-
 
 #: Settles a message and opens the next one; None: there is none now.
 OpenNext: TypeAlias = Callable[[HandlerScope, MessageType[Any]], tuple[Delivery, Context, Any] | None]
@@ -95,7 +94,7 @@ class Binding:
         )
 
     @property
-    def waiting(self) -> Waiting:
+    def waiting(self) -> ArrivalOrder | KeyOrder:
         """A place for its deliveries to wait in."""
         # One at a time is in order anyhow.
         if self._key_of is not None and self.concurrency > 1:

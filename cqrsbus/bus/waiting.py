@@ -75,14 +75,6 @@ class Waiting(Protocol):
         """Add what has just come."""
         ...
 
-    def take(self) -> tuple[AnyDelivery, Reading | None] | None:
-        """The next that may be started, and what it was read as if it was; None if none may be now."""
-        ...
-
-    def release(self, reading: Reading) -> None:
-        """One that was taken, and had been read, is done with."""
-        ...
-
     def clear(self) -> list[AnyDelivery]:
         """Take out all, in the order they came."""
         ...
@@ -121,11 +113,6 @@ class ArrivalOrder:
             self._came.append(deliveries)
             self._waiting += count
 
-    def take(self) -> tuple[AnyDelivery, None] | None:
-        """See :meth:`Waiting.take`."""
-        delivery = self.pop()
-        return None if delivery is None else (delivery, None)
-
     def pop(self) -> AnyDelivery | None:
         """The next, if there is one."""
         if not self._waiting:
@@ -151,9 +138,6 @@ class ArrivalOrder:
             self._came.popleft()
             self._next = 0
         return list(first[place:end])
-
-    def release(self, reading: Reading) -> None:
-        """See :meth:`Waiting.release`; never called, since nothing was read."""
 
     def clear(self) -> list[AnyDelivery]:
         """See :meth:`Waiting.clear`."""
@@ -208,7 +192,7 @@ class KeyOrder:
         self._waiting += 1
 
     def take(self) -> tuple[AnyDelivery, Reading] | None:
-        """See :meth:`Waiting.take`."""
+        """The next that may be started, and what it was read as; None if none may be now."""
         if not self._ready:
             return None
         _, delivery, reading = self._ready.popleft().popleft()
@@ -216,7 +200,7 @@ class KeyOrder:
         return delivery, reading
 
     def release(self, reading: Reading) -> None:
-        """See :meth:`Waiting.release`."""
+        """One that was taken is done with."""
         lane = self._lanes[reading.key]
         if lane:
             self._ready.append(lane)

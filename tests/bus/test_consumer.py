@@ -12,7 +12,7 @@ from cqrsbus.bus.consumer import IN_A_ROW, Consumer, Work
 from cqrsbus.bus.context import Context, current_context
 from cqrsbus.bus.crew import AT_ONCE
 from cqrsbus.bus.turn import Turn
-from cqrsbus.bus.waiting import KeyOrder, Reading, Waiting
+from cqrsbus.bus.waiting import ArrivalOrder, KeyOrder, Reading
 from cqrsbus.errors import Code
 from cqrsbus.links.port import Delivery
 from tests.bus.deliveries import FakeDelivery, delivery
@@ -45,7 +45,7 @@ class Desk:
 
 @asynccontextmanager
 async def consuming(
-    work: Work, *, concurrency: int = 1, cancellable: bool = True, waiting: Waiting | None = None
+    work: Work, *, concurrency: int = 1, cancellable: bool = True, waiting: ArrivalOrder | KeyOrder | None = None
 ) -> AsyncGenerator[Consumer, None]:
     with anyio.fail_after(5):
         async with anyio.create_task_group() as tasks:
