@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from cqrsbus.bus.codec import Codec
 from cqrsbus.bus.handler import Handler
-from cqrsbus.bus.one_message import answer_nowait
+from cqrsbus.bus.one_answer import answer_nowait
 from cqrsbus.errors import Code, PayloadTooLargeError
 from cqrsbus.links.port import Delivery
 

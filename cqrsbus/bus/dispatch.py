@@ -27,7 +27,7 @@ from cqrsbus.bus.failing import FailureReport, ran_out_of_time
 from cqrsbus.bus.handler import Handler, HandlerKind
 from cqrsbus.bus.handler_scope import HandlerScope
 from cqrsbus.bus.invocation import HandlerCall
-from cqrsbus.bus.one_message import answer_nowait
+from cqrsbus.bus.one_answer import answer_nowait
 from cqrsbus.bus.ordering import key_function
 from cqrsbus.bus.turn import Turn
 from cqrsbus.bus.types import MessageType

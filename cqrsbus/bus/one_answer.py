@@ -1,4 +1,4 @@
-"""What is done for each message around its handler, as far as nothing has to be waited for."""
+"""The one answer of a handler, given without waiting. It is apart from what waits, so that it can be compiled."""
 
 from cqrsbus.bus.codec import Codec
 from cqrsbus.links.deliveries import AnyDelivery
