@@ -143,9 +143,8 @@ class EventDeliveries:
         return len(self._bodies)
 
     def __getitem__(self, places: slice, /) -> list[Delivery]:
-        start, stop, _ = places.indices(len(self._bodies))
         source, bodies = self._source, self._bodies
-        return [EventDelivery(source, place, bodies[place]) for place in range(start, stop)]
+        return [EventDelivery(source, place, bodies[place]) for place in range(*places.indices(len(bodies)))]
 
     def __iter__(self) -> Iterator[Delivery]:
         return iter(self[:])

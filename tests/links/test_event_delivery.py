@@ -113,7 +113,9 @@ def test_the_events_of_a_batch(channel: FakeChannel) -> None:
     assert channel.frames == [Frame(Kind.CREDIT, channel=3, detail=1, id=size)] * 3
 
 
-@pytest.mark.parametrize("places", [slice(0, 2), slice(1, 3), slice(2, 2), slice(1, None), slice(0, 9)])
+@pytest.mark.parametrize(
+    "places", [slice(0, 2), slice(1, 3), slice(2, 2), slice(1, None), slice(0, 9), slice(None, None, -2)]
+)
 def test_some_events_of_a_batch(channel: FakeChannel, places: slice) -> None:
     bodies = [b"%d" % number for number in (14, 15, 16)]
     frame = batch(*(Frame.of(Kind.DELIVER, topic=b"a.b", header=numbered_header(14), body=body) for body in bodies))
