@@ -53,8 +53,8 @@ class TypeFacts:
     #: Pydantic keeps the fields of subclasses of its own classes only, unless told otherwise.
     has_stdlib_dataclass: bool = False
     json_keeps_all: bool = True
-    #: Nothing of the application's runs when a value is read, such as a validator; but for how keys of a map, and what is
-    #: in a set, are hashed and compared.
+    #: Nothing of the application's runs when a value is read, such as a validator; but for how the keys of a map and
+    #: what is in a set are hashed and compared.
     runs_nothing: bool = True
     #: A field may be read by another name than its own, or it cannot be ruled out.
     has_aliases: bool = False
