@@ -187,7 +187,7 @@ class Caller(SeveralAnswers):
             topic, content = split(target, message, "publish")
             await self._around(begin("publish", topic, content, timeout, headers, message_id=message_id))
             return
-        outgoing = self._nowait.publish(link, target, message, headers, message_id)
+        outgoing = self._nowait.publish(link.publisher, target, message, headers, message_id)
         if outgoing is not None:
             await scope_before_error(link.publish(outgoing, timeout=time_left(timeout)))
 

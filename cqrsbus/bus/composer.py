@@ -17,8 +17,10 @@ from cqrsbus.topics import topic_of, validate_topic
 from cqrsbus.wire.envelope import MAX_ID_LENGTH, NO_HEADERS, Envelope
 from cqrsbus.wire.origin import Origin
 
-#: So many topics are known to be valid before they are checked anew.
-_MAX_CHECKED: Final = 1024
+#: So many topics are known to be valid, and so many classes to have one, before they are looked at anew.
+_MAX_REMEMBERED: Final = 1024
+#: The topics of classes whose instances were sent: to ask an instance for its own takes longer.
+_TOPICS: Final[dict[type, str]] = {}
 
 
 class Composer:
@@ -53,24 +55,33 @@ class Composer:
             InvalidTopicError: The topic is malformed.
             InvalidMessageError: The message cannot be encoded, or the headers or the id are not what they should be.
         """
+        body = self.encode(topic, message)
+        if message_id is not None:
+            checked = _checked_id(message_id, topic)
+            return Outgoing(topic, self._envelope(checked, topic, current_context.get(), headers), body)
+        return Outgoing(topic, None, body, self.origin(topic, headers), self.next_number())
+
+    def encode(self, topic: str, message: object) -> bytes:
+        """Write the body of what goes to a topic; see :meth:`compose`."""
         if topic not in self._checked:
             self._remember(validate_topic(topic))
         try:
-            body = self._codec.encode(message)
+            return self._codec.encode(message)
         except InvalidMessageError as error:
             error.topic = topic
             raise
+
+    def origin(self, topic: str, headers: Mapping[str, str] | None) -> Origin:
+        """What a message says of itself that has no id of its own; see :meth:`compose`."""
         context = current_context.get()
-        if message_id is not None:
-            return Outgoing(topic, self._envelope(_checked_id(message_id, topic), topic, context, headers), body)
         if headers is not None:
-            origin = Origin(self._envelope(self._prefix, topic, context, headers))
-        elif context is None:
-            origin = self._origin
-        else:
-            origin = self._origin_within(context, topic)
+            return Origin(self._envelope(self._prefix, topic, context, headers))
+        return self._origin if context is None else self._origin_within(context, topic)
+
+    def next_number(self) -> int:
+        """The number of the next message that has no id of its own."""
         self._number += 1
-        return Outgoing(topic, None, body, origin, self._number)
+        return self._number
 
     def _origin_within(self, context: Context, topic: str) -> Origin:
         """What messages say of themselves that are sent by the handler of another one; most often several in turn."""
@@ -93,7 +104,7 @@ class Composer:
         )
 
     def _remember(self, topic: str) -> None:
-        if len(self._checked) >= _MAX_CHECKED:
+        if len(self._checked) >= _MAX_REMEMBERED:
             self._checked.clear()
         self._checked.add(topic)
 
@@ -113,12 +124,25 @@ def split(target: object, message: object, verb: str) -> tuple[str, object]:
         return target, None if message is ... else message
     if message is not ...:
         raise TypeError(f"bus.{verb}() takes a message, or a topic and a message; the first argument is no str")
-    if (topic := topic_of(target)) is None:
+    topic = _TOPICS.get(type(target)) or _topic_of(target)
+    if topic is None:
         name = type(target).__name__
         raise InvalidTopicError(
             f"{name} has no topic: write bus.{verb}('a.topic', message), or class {name}(..., topic='a.topic')"
         )
     return topic, target
+
+
+def _topic_of(message: object) -> str | None:
+    """The topic of a message, which is remembered if it is that of its class."""
+    kind = type(message)
+    topic = topic_of(kind)
+    if topic is None:
+        return topic_of(message)
+    if len(_TOPICS) >= _MAX_REMEMBERED:
+        _TOPICS.clear()
+    _TOPICS[kind] = topic
+    return topic
 
 
 def new_instance_name() -> str:

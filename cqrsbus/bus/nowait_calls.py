@@ -14,6 +14,7 @@ from cqrsbus.errors import RemoteError
 from cqrsbus.links.answer import Answer
 from cqrsbus.links.outgoing import Outgoing
 from cqrsbus.links.port import Link, Opened
+from cqrsbus.links.publisher import Publisher
 
 
 class Placed(ABC):
@@ -235,7 +236,7 @@ class NowaitCalls:
 
     def publish(
         self,
-        link: Link,
+        publisher: Publisher,
         target: object,
         message: object,
         headers: Mapping[str, str] | None,
@@ -244,7 +245,7 @@ class NowaitCalls:
         """Publish an event if that takes no waiting; else return what is to be published.
 
         Args:
-            link: Where it goes.
+            publisher: The link's.
             target: See :meth:`Caller.publish`, as for those that follow.
             message: The message, if a topic was given.
             headers: The application's own pairs.
@@ -254,5 +255,16 @@ class NowaitCalls:
             InvalidTopicError, InvalidMessageError, PayloadTooLargeError, TypeError: It cannot be published.
         """
         topic, content = split(target, message, "publish")
-        outgoing = self._composer.compose(topic, content, headers, message_id)
-        return None if link.publish_nowait(outgoing) else outgoing
+        composer = self._composer
+        if message_id is not None:
+            outgoing = composer.compose(topic, content, headers, message_id)
+            if not publisher.is_open:
+                return outgoing
+            publisher.put(outgoing)
+            return None
+        body, origin, number = composer.encode(topic, content), composer.origin(topic, headers), composer.next_number()
+        if not publisher.is_open:
+            return Outgoing(topic, None, body, origin, number)
+        # Most are put at once, and no Outgoing is made for them.
+        publisher.put_numbered(topic, origin, number, body)
+        return None

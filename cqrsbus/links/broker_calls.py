@@ -53,10 +53,9 @@ class BrokerCalls:
         #: See :meth:`Link.send_nowait` and :meth:`Link.ask_nowait`.
         self.send_nowait: Callable[[Outgoing, float | None, bool], Call | None] = self._requests.send
         self.ask_nowait: Callable[[Outgoing, float | None], Call | None] = self._requests.ask
-        self._publisher = Publisher(line)
-        self._window = self._publisher.window
-        #: See :meth:`Link.publish_nowait`.
-        self.publish_nowait: Callable[[Outgoing], bool] = self._publisher.publish_nowait
+        #: See :attr:`Link.publisher`.
+        self.publisher = Publisher(line)
+        self._window = self.publisher.window
 
     @property
     def late_answers(self) -> int:
@@ -115,10 +114,10 @@ class BrokerCalls:
 
     async def publish(self, message: Outgoing, *, timeout: float | None) -> None:
         """See :meth:`Link.publish`."""
-        self._publisher.begin_turn()
+        self.publisher.begin_turn()
         await checkpoint()
         await self._wait_to_publish(message.topic, timeout)
-        self._publisher.put(message)
+        self.publisher.put(message)
 
     def _call(
         self, verb: Verb, kind: int, flags: int, message: Outgoing, timeout: float | None, read: Callable[[Frame], T]

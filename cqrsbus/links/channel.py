@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from cqrsbus.errors import ProtocolError
+from cqrsbus.transports.outbox import Outbox
 from cqrsbus.wire.frames import MAX_U32, Frame
 from cqrsbus.wire.header import decode_header
 from cqrsbus.wire.origin import Origin
@@ -62,6 +63,14 @@ class Channel(Protocol):
     @property
     def terms(self) -> Terms:
         """What the broker allows."""
+        ...
+
+    @property
+    def outbox(self) -> Outbox | None:
+        """Where what is put waits to be sent; None if it does not wait.
+
+        Its methods are the same as those here, and take less time.
+        """
         ...
 
     @property

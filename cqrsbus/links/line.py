@@ -9,14 +9,13 @@ Nothing here waits itself.
 """
 
 import logging
-from collections.abc import Callable
 
 import anyio
 
 from cqrsbus.errors import PayloadTooLargeError
 from cqrsbus.links.channel import Channel
 from cqrsbus.links.port import LinkStatus
-from cqrsbus.wire.origin import Origin
+from cqrsbus.transports.outbox import Outbox
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +33,7 @@ class Line:
         #: What every message asks of the channel, while there is one: to ask the channel itself takes longer.
         self.max_frame = 0
         self.max_header = 0
-        self.publish: Callable[[str, Origin, int, bytes], None] | None = None
+        self.outbox: Outbox | None = None
         self.status = LinkStatus.CONNECTING
         #: Why it is not connected; empty if it is, or has not tried yet.
         self.last_error = ""
@@ -45,14 +44,14 @@ class Line:
         """It is connected, with every subscription in place."""
         self.channel = channel
         self.max_frame, self.max_header = channel.terms.max_frame, channel.terms.max_header
-        self.publish = channel.publish
+        self.outbox = channel.outbox
         self.last_error = ""
         self.set_status(LinkStatus.CONNECTED)
         log.info("connected to %s", self.name)
 
     def disconnect(self) -> None:
         """It is no longer."""
-        self.channel = self.publish = None
+        self.channel = self.outbox = None
 
     def check_size(self, size: int, header_size: int, topic: str) -> None:
         """Refuse what the broker would, while there is a connection.

@@ -73,6 +73,8 @@ class LocalChannel:
         self, exchange: Exchange, terms: Terms, service: str, instance: str, on_close: Callable[[], None]
     ) -> None:
         self.terms = terms
+        #: See :attr:`Channel.outbox`; there is no buffer.
+        self.outbox = None
         self.last_received = self.last_sent = 0.0
         self._exchange = exchange
         self._inbox = Inbox()

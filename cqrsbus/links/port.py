@@ -16,7 +16,7 @@ The rules, the same for every link:
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from anyio.abc import TaskStatus
 
@@ -24,6 +24,9 @@ from cqrsbus.errors import Code
 from cqrsbus.links.answer import Answer
 from cqrsbus.links.outgoing import Outgoing
 from cqrsbus.wire.envelope import Envelope
+
+if TYPE_CHECKING:
+    from cqrsbus.links.publisher import Publisher
 
 
 class LinkStatus(StrEnum):
@@ -317,8 +320,9 @@ class Link(Protocol):
         """Ask a query of every instance that answers it; return when it was sent."""
         ...
 
-    def publish_nowait(self, message: Outgoing, /) -> bool:
-        """Publish an event if that takes no waiting; now and then it says no to let other tasks run."""
+    @property
+    def publisher(self) -> "Publisher":
+        """Publishes events as long as that takes no waiting."""
         ...
 
     async def publish(self, message: Outgoing, *, timeout: float | None) -> None:

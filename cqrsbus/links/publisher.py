@@ -8,6 +8,7 @@ from cqrsbus.links.requests import request_frame
 from cqrsbus.links.window import Window
 from cqrsbus.transports.send_buffer import BATCH_MESSAGES
 from cqrsbus.wire.frames import HEAD_SIZE, Kind
+from cqrsbus.wire.origin import Origin
 
 #: How many events may be put before other tasks get a turn: as many as make a batch, so that what is sent when it ends
 #: is one, with none left over.
@@ -30,12 +31,10 @@ class Publisher:
         self.window = Window()
         self._since_turn = 0
 
-    def publish_nowait(self, message: Outgoing) -> bool:
-        """See :meth:`Link.publish_nowait`."""
-        if self._line.channel is None or self._since_turn >= EVENTS_PER_TURN or not self.window.is_open:
-            return False
-        self.put(message)
-        return True
+    @property
+    def is_open(self) -> bool:
+        """Whether an event may be put now: now and then it says no to let other tasks run."""
+        return self._line.channel is not None and self._since_turn < EVENTS_PER_TURN and self.window.is_open
 
     def begin_turn(self) -> None:
         """Other tasks have had their turn."""
@@ -47,18 +46,37 @@ class Publisher:
         Raises:
             PayloadTooLargeError: It does not fit into a frame.
         """
-        self._since_turn += 1
-        line, topic, origin, body = self._line, message.topic, message.origin, message.body
-        channel, publish = line.channel, line.publish
-        assert channel is not None
-        assert publish is not None
-        if origin is None:
-            frame = request_frame(_PUBLISH, 0, message)
-            line.check_size(frame.size, frame.header_size, topic)
-            self.window.use(frame.size)
-            channel.put(frame)
+        if message.origin is not None:
+            self.put_numbered(message.topic, message.origin, message.number, message.body)
             return
+        self._since_turn += 1
+        line, channel = self._line, self._line.channel
+        assert channel is not None
+        frame = request_frame(_PUBLISH, 0, message)
+        line.check_size(frame.size, frame.header_size, message.topic)
+        self.window.use(frame.size)
+        channel.put(frame)
+
+    def put_numbered(self, topic: str, origin: Origin, number: int, body: bytes) -> None:
+        """The same for what has no id of its own: most events, for which no :class:`Outgoing` need be made.
+
+        Args:
+            topic: A valid topic.
+            origin: What it has in common with those put before and after it.
+            number: Its number.
+            body: The encoded event.
+
+        Raises:
+            PayloadTooLargeError: It does not fit into a frame.
+        """
+        self._since_turn += 1
+        line = self._line
         size = HEAD_SIZE + len(topic) + origin.header_size + len(body)
         line.check_size(size, origin.header_size, topic)
         self.window.use(size)
-        publish(topic, origin, message.number, body)
+        outbox = line.outbox
+        if outbox is not None:
+            outbox.publish(topic, origin, number, body)
+        else:
+            assert line.channel is not None
+            line.channel.publish(topic, origin, number, body)

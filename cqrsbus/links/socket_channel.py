@@ -46,16 +46,16 @@ class SocketChannel:
         self._early = early
         self.terms = terms
         most = terms.max_frame - HEAD_SIZE - MAX_TOPIC_BYTES - MAX_BATCH_HEADER
-        self._out = framed.out
-        self._out.max_batch = min(self._out.max_batch, most)
+        self.outbox = out = framed.out
+        out.max_batch = min(out.max_batch, most)
         #: See :class:`Channel`, where these are methods: a call in between would cost every message.
-        self.has_room: Callable[[], bool] = self._out.has_room
-        self.put: Callable[[Frame], None] = self._out.put_soon
-        self.put_portion: Callable[[Frame, int], None] = self._out.put_portion
-        self.put_now: Callable[[Frame], None] = self._out.put_now
-        self.publish: Callable[[str, Origin, int, bytes], None] = self._out.publish
-        self.ask: Callable[[str, Origin, int, bytes, int, int, int], None] = self._out.ask
-        self.answer: Callable[[int, bytes, bytes, bool], None] = self._out.answer
+        self.has_room: Callable[[], bool] = out.has_room
+        self.put: Callable[[Frame], None] = out.put_soon
+        self.put_portion: Callable[[Frame, int], None] = out.put_portion
+        self.put_now: Callable[[Frame], None] = out.put_now
+        self.publish: Callable[[str, Origin, int, bytes], None] = out.publish
+        self.ask: Callable[[str, Origin, int, bytes, int, int, int], None] = out.ask
+        self.answer: Callable[[int, bytes, bytes, bool], None] = out.answer
 
     @property
     def last_received(self) -> float:

@@ -92,6 +92,8 @@ class TappedChannel:
         self._reading = anyio.CancelScope()
         self._is_cut = False
         self._refunds: list[Frame] = []
+        #: None: whatever is put is looked at here.
+        self.outbox = None
         self.held = Held()
         self.closed = anyio.Event()
 

@@ -18,9 +18,13 @@ from cqrsbus.bus.handler import EVENT_PREFETCH, LEAST_PREFETCH
 from cqrsbus.bus.time_left import EARLY
 from cqrsbus.errors import DeadlineExceededError, InvalidMessageError, InvalidTopicError, NoHandlerError
 from cqrsbus.links.answer import Answer
+from cqrsbus.links.line import Line
 from cqrsbus.links.outgoing import Outgoing
 from cqrsbus.links.port import Sink, SubscriptionSpec
+from cqrsbus.links.publisher import Publisher
 from cqrsbus.messages import Command, Event, Query
+from cqrsbus.wire.envelope import decode_envelope
+from tests.links.channels import FakeChannel
 
 pytestmark = pytest.mark.anyio
 
@@ -76,7 +80,11 @@ class FakeLink:
         self.waited: bool | None = None
         self.answer = Answer(MSGPACK.content_type, MSGPACK.encode({"count": 3}))
         self.opened: FakeOpened | None = None
-        self.has_room = True
+        self.channel = FakeChannel()
+        line = Line("fake")
+        line.connect(self.channel)
+        self.publisher = Publisher(line)
+        self.publisher.window.reset(65536)
         self.spec: SubscriptionSpec | None = None
         self.unsubscribed = False
 
@@ -96,11 +104,6 @@ class FakeLink:
     async def ask(self, message: Outgoing, *, timeout: float | None) -> Answer:
         self.sent, self.timeout = message, timeout
         return self.answer
-
-    def publish_nowait(self, message: Outgoing) -> bool:
-        if self.has_room:
-            self.sent = message
-        return self.has_room
 
     async def publish(self, message: Outgoing, *, timeout: float | None) -> None:
         self.sent, self.timeout = message, timeout
@@ -208,10 +211,15 @@ async def test_the_two_forms_of_each_call(caller: Caller, link: FakeLink) -> Non
         assert link.sent is not None
         assert (link.sent.topic, link.sent.body) == ("store", MSGPACK.encode({"word": word}))
         assert link.waited is (word == "b")
+
+
+async def test_an_event_says_what_it_is_told_to(caller: Caller, link: FakeLink) -> None:
     await caller.publish(Stored(word="d"), headers={"k": "v"}, message_id="m-1")
-    assert link.sent is not None
-    assert (link.sent.topic, link.sent.envelope.message_id) == ("stored", "m-1")
-    assert link.sent.envelope.headers == {"k": "v"}
+    await caller.publish("stored", Stored(word="d"), headers={"k": "v"})
+    said = [(frame.topic, frame.body, decode_envelope(frame.header)) for frame in link.channel.frames]
+    assert [(topic, body) for topic, body, _ in said] == [("stored", MSGPACK.encode({"word": "d"}))] * 2
+    assert [envelope.headers for _, _, envelope in said] == [{"k": "v"}] * 2
+    assert said[0][2].message_id == "m-1" != said[1][2].message_id
 
 
 async def test_an_answer_is_what_was_asked_for(caller: Caller, link: FakeLink) -> None:
@@ -257,7 +265,7 @@ class TestHowLong:
     async def test_the_tightest_of_all_counts(self, caller: Caller, link: FakeLink, tightest: str) -> None:
         seconds = dict.fromkeys(("timeout", "scope", "message"), 2000.0) | {tightest: 1000.0}
         now = anyio.current_time()
-        link.has_room = False
+        link.publisher.window.reset(0)
         with anyio.move_on_after(seconds["scope"]), handling(now + seconds["message"]):
             for call in (
                 caller.ask(Find(), timeout=seconds["timeout"]),
@@ -281,12 +289,17 @@ class TestHowLong:
         assert link.timeout is None
 
 
-async def test_an_event_waits_only_where_it_has_to(caller: Caller, link: FakeLink) -> None:
-    await caller.publish(Stored())
-    assert (link.sent is not None, link.timeout) == (True, None)
-    link.has_room = False
-    await caller.publish(Stored(), timeout=7)
-    assert link.timeout == 7
+@pytest.mark.parametrize("message_id", [None, "m-1"])
+async def test_an_event_waits_only_where_it_has_to(caller: Caller, link: FakeLink, message_id: str | None) -> None:
+    await caller.publish(Stored(), message_id=message_id)
+    assert (len(link.channel.frames), link.sent) == (1, None)
+    link.publisher.window.reset(0)
+    await caller.publish(Stored(word="w"), timeout=7, headers={"k": "v"}, message_id=message_id)
+    assert (len(link.channel.frames), link.timeout) == (1, 7)
+    assert link.sent is not None
+    assert (link.sent.topic, link.sent.body) == ("stored", MSGPACK.encode({"word": "w"}))
+    assert link.sent.envelope.headers == {"k": "v"}
+    assert message_id in (None, link.sent.envelope.message_id)
 
 
 @pytest.mark.parametrize(("group", "credit"), [("", EVENT_PREFETCH), ("g", LEAST_PREFETCH)])

@@ -23,6 +23,10 @@ class Homeless(Command):
     number: int = 1
 
 
+class Moved(Placed, topic="a.moved"):
+    pass
+
+
 @pytest.fixture
 def composer() -> Composer:
     return Composer(MSGPACK)
@@ -147,7 +151,24 @@ class TestTheTwoForms:
 
     def test_a_message_that_knows_its_topic(self) -> None:
         message = Placed()
-        assert split(message, ..., "send") == ("a.placed", message)
+        moved = Moved()
+        for _ in range(2):
+            assert split(message, ..., "send") == ("a.placed", message)
+            assert split(moved, ..., "send") == ("a.moved", moved)
+
+    def test_a_class_in_the_place_of_its_instance_tells_nothing_of_others(self) -> None:
+        for message in (Placed, Moved, Placed):
+            assert split(message, ..., "send")[0] == message.__cqrs_topic__
+
+    def test_however_many_classes_are_sent_few_are_remembered(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        remembered: dict[type, str] = {}
+        monkeypatch.setattr("cqrsbus.bus.composer._TOPICS", remembered)
+        monkeypatch.setattr("cqrsbus.bus.composer._MAX_REMEMBERED", 2)
+        for _ in range(2):
+            for number in range(5):
+                message = type(f"Sent{number}", (Placed,), {}, topic=f"a.{number}")()
+                assert split(message, ..., "send") == (f"a.{number}", message)
+                assert len(remembered) <= 2
 
     @pytest.mark.parametrize(("message", "name"), [(Homeless(), "Homeless"), (7, "int"), (None, "NoneType")])
     def test_a_message_that_knows_none(self, message: object, name: str) -> None:

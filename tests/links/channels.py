@@ -7,6 +7,7 @@ import anyio
 from cqrsbus.errors import BusError
 from cqrsbus.links.call import Call
 from cqrsbus.links.channel import Channel, Terms
+from cqrsbus.transports.outbox import Outbox
 from cqrsbus.wire.frames import Frame, Kind
 from cqrsbus.wire.origin import Origin
 
@@ -16,6 +17,7 @@ class FakeChannel:
 
     def __init__(self, *, heartbeat: float = 0, max_frame: int = 4096, max_header: int = 256) -> None:
         self.terms = Terms(heartbeat, max_frame, max_header, 65536, 16)
+        self.outbox: Outbox | None = None
         self.last_received = self.last_sent = 0.0
         self.roomy = True
         #: What was put and not taken.

@@ -23,6 +23,7 @@ class FakeChannel:
 
     def __init__(self) -> None:
         self.terms = TERMS
+        self.outbox = None
         self.last_received = self.last_sent = 0.0
         self.roomy = True
         self.closed = False

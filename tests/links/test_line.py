@@ -10,6 +10,7 @@ from cqrsbus.errors import ConnectionLostError, DeadlineExceededError
 from cqrsbus.links.line import Line
 from cqrsbus.links.line_waits import wait_connected
 from cqrsbus.links.port import LinkStatus
+from cqrsbus.transports.outbox import Outbox
 from tests.links.channels import FakeChannel
 
 pytestmark = pytest.mark.anyio
@@ -57,12 +58,13 @@ def test_it_says_what_the_channel_takes_that_it_has_now() -> None:
     line = Line("tcp://x")
     for max_frame, max_header in ((4096, 256), (1024, 64)):
         channel = FakeChannel(max_frame=max_frame, max_header=max_header)
+        channel.outbox = Outbox(lambda: None, lambda: None, None)
         line.connect(channel)
         assert (line.channel, line.max_frame, line.max_header) == (channel, max_frame, max_header)
-        assert line.publish == channel.publish
+        assert line.outbox is channel.outbox
         line.disconnect()
         assert line.channel is None
-        assert line.publish is None
+        assert line.outbox is None
 
 
 def test_one_cause_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:

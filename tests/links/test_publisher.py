@@ -6,6 +6,7 @@ from cqrsbus.errors import PayloadTooLargeError
 from cqrsbus.links.line import Line
 from cqrsbus.links.outgoing import Outgoing
 from cqrsbus.links.publisher import EVENTS_PER_TURN, Publisher
+from cqrsbus.transports.outbox import Outbox
 from cqrsbus.wire.envelope import Envelope
 from cqrsbus.wire.frames import Kind
 from cqrsbus.wire.origin import Origin
@@ -40,9 +41,18 @@ def event(id: str, body: bytes = b"x", header: int = 0) -> Outgoing:
 IDS = pytest.mark.parametrize("id", ["own", "numbered"])
 
 
+def put(publisher: Publisher, count: int) -> int:
+    """Put so many events as long as that takes no waiting, and say how many those were."""
+    for done in range(count):
+        if not publisher.is_open:
+            return done
+        publisher.put(event("numbered"))
+    return count
+
+
 @IDS
 def test_an_event_is_put(id: str, publisher: Publisher, channel: FakeChannel) -> None:
-    assert publisher.publish_nowait(event(id))
+    publisher.put(event(id))
     assert [(frame.kind, frame.topic, frame.body) for frame in channel.frames] == [(Kind.PUBLISH, "t", b"x")]
 
 
@@ -53,23 +63,43 @@ def test_what_is_too_large_is_refused(
 ) -> None:
     publisher.window.reset(1)
     with pytest.raises(PayloadTooLargeError, match="headers" if header else "4096") as caught:
-        publisher.publish_nowait(event(id, bytes(body), header))
+        publisher.put(event(id, bytes(body), header))
     assert caught.value.topic == "t"
     assert channel.frames == []
     assert publisher.window.is_open
 
 
-def test_nothing_is_put_without_a_connection(publisher: Publisher, line: Line, channel: FakeChannel) -> None:
+def test_nothing_is_put_without_a_connection(publisher: Publisher, line: Line) -> None:
+    assert publisher.is_open
     line.disconnect()
-    assert not publisher.publish_nowait(event("numbered"))
-    assert channel.frames == []
+    assert not publisher.is_open
 
 
 def test_after_so_many_others_get_a_turn(publisher: Publisher, channel: FakeChannel) -> None:
-    assert [publisher.publish_nowait(event("numbered")) for _ in range(EVENTS_PER_TURN + 1)].count(False) == 1
+    assert put(publisher, EVENTS_PER_TURN + 1) == EVENTS_PER_TURN
     assert len(channel.frames) == EVENTS_PER_TURN
     publisher.begin_turn()
     # The one that had to wait counts as well: a turn's events are a batch, and none goes alone.
     publisher.put(event("numbered"))
-    assert [publisher.publish_nowait(event("numbered")) for _ in range(EVENTS_PER_TURN)].count(False) == 1
+    assert put(publisher, EVENTS_PER_TURN) == EVENTS_PER_TURN - 1
     assert len(channel.frames) == 2 * EVENTS_PER_TURN
+
+
+@IDS
+def test_what_has_used_up_the_window_waits(id: str, publisher: Publisher, channel: FakeChannel) -> None:
+    publisher.put(event(id))
+    publisher.window.reset(2 * channel.frames[0].size)
+    publisher.put(event(id))
+    assert publisher.is_open
+    publisher.put(event(id))
+    assert not publisher.is_open
+
+
+def test_where_it_waits_to_be_sent_it_is_put_there(channel: FakeChannel) -> None:
+    channel.outbox = outbox = Outbox(lambda: None, lambda: None, None)
+    line = Line("fake")
+    line.connect(channel)
+    publisher = Publisher(line)
+    for _ in range(3):
+        publisher.put(event("numbered"))
+    assert (outbox.waiting, channel.frames) == (3, [])
