@@ -148,7 +148,7 @@ class Bus(HandlerGroup, Caller):
         Raises:
             RuntimeError: The bus is not running.
         """
-        await self._running("wait_connected").wait_connected()
+        await self._running("wait_connected").link.wait_connected()
 
     async def check(self, *, timeout: float | None = DEFAULT_TIMEOUT) -> "list[Finding]":
         """Find out what does not fit between what it requires, the queries it answers, and the handlers that are there.
@@ -168,7 +168,7 @@ class Bus(HandlerGroup, Caller):
         # Of a bus that requires nothing, nobody knew before that it would be needed.
         from cqrsbus.bus.checking import look
 
-        return await look(self._running("check"), self._manifest, self.handlers, timeout=time_left(timeout))
+        return await look(self._running("check").link, self._manifest, self.handlers, timeout=time_left(timeout))
 
     async def __aenter__(self) -> Self:
         """Connect and register every handler; then check what is required.
@@ -184,8 +184,8 @@ class Bus(HandlerGroup, Caller):
         bindings = self._bindings()
         async with AsyncExitStack() as stack:
             stack.callback(self._forget)
-            self._link = link = self._make_link(self.url, self.name, self.instance)
-            self._scope_deadline = scope_deadline()
+            link = self._make_link(self.url, self.name, self.instance)
+            self._place_on(link, scope_deadline())
             tasks = await stack.enter_async_context(Background())
             if self.handlers and self._warn_blocking is not None:
                 from cqrsbus.bus.handling import Watchdog
@@ -329,8 +329,7 @@ class Bus(HandlerGroup, Caller):
             await link.flush()
 
     def _forget(self) -> None:
-        self._link = self._stack = None
-        self._scope_deadline = anyio.current_effective_deadline
+        self._nowait = self._stack = None
         self._consumers = []
         for subscription in self._listening:
             subscription.end()

@@ -76,16 +76,14 @@ class Caller(SeveralAnswers):
             TypeError: ``raises`` has what cannot be declared.
             PayloadTooLargeError: It does not fit into a frame.
         """
-        link = self._link or self._running("send")
+        calls = self._nowait or self._running("send")
         if self._around is not None:
             topic, content = split(target, message, "send")
             call = begin("send", topic, content, timeout, headers, message_id=message_id, wait=wait, raises=raises)
             await self._around(call)
             return
         # Not by keyword, which takes longer, nor with a coroutine more around it: this is the hot path.
-        sending = self._nowait.send(
-            link, self._scope_deadline, target, message, wait, raises, timeout, headers, message_id
-        )
+        sending = calls.send(target, message, wait, raises, timeout, headers, message_id)
         try:
             sending.outcome(await sending.end())
         except BaseException as error:
@@ -139,12 +137,12 @@ class Caller(SeveralAnswers):
             QueueFullError: Too many queries already wait for the handler.
             PayloadTooLargeError: The query does not fit into a frame.
         """
-        link = self._link or self._running("ask")
+        calls = self._nowait or self._running("ask")
         if self._around is not None:
             topic, content = split(target, message, "ask")
             return await self._around(begin("ask", topic, content, timeout, headers, returns=returns, raises=raises))
         # As above.
-        asking = self._nowait.ask(link, self._scope_deadline, target, message, returns, raises, timeout, headers, None)
+        asking = calls.ask(target, message, returns, raises, timeout, headers, None)
         try:
             return asking.outcome(await asking.end())
         except BaseException as error:
@@ -182,14 +180,14 @@ class Caller(SeveralAnswers):
             DeadlineExceededError: There was no connection, or no room, in time.
             PayloadTooLargeError: It does not fit into a frame.
         """
-        link = self._link or self._running("publish")
+        calls = self._nowait or self._running("publish")
         if self._around is not None:
             topic, content = split(target, message, "publish")
             await self._around(begin("publish", topic, content, timeout, headers, message_id=message_id))
             return
-        outgoing = self._nowait.publish(link.publisher, target, message, headers, message_id)
+        outgoing = calls.publish(target, message, headers, message_id)
         if outgoing is not None:
-            await scope_before_error(link.publish(outgoing, timeout=time_left(timeout)))
+            await scope_before_error(calls.link.publish(outgoing, timeout=time_left(timeout)))
 
     @overload
     def subscribe(self, pattern: str, into: type[T], **options: Unpack[SubscribeOptions]) -> Subscription[T]: ...
@@ -217,7 +215,7 @@ class Caller(SeveralAnswers):
         async def start(sink: Sink) -> Subscribed:
             credit = LEAST_PREFETCH if group else EVENT_PREFETCH
             spec = SubscriptionSpec(kind="event", pattern=pattern, group=group, credit_messages=credit)
-            link = self._running("subscribe")
+            link = self._running("subscribe").link
             subscribed = await scope_before_error(link.subscribe(spec, sink, timeout=time_left(timeout)))
             return _Listening(subscribed, subscription, self._listening)
 

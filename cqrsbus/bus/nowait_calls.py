@@ -14,7 +14,6 @@ from cqrsbus.errors import RemoteError
 from cqrsbus.links.answer import Answer
 from cqrsbus.links.outgoing import Outgoing
 from cqrsbus.links.port import Link, Opened
-from cqrsbus.links.publisher import Publisher
 
 
 class Placed(ABC):
@@ -146,22 +145,29 @@ class Sending(Placed):
 
 
 class NowaitCalls:
-    """The calls of one bus.
+    """The calls of one bus that is running.
 
     Args:
         composer: What makes their messages.
+        link: Where they go.
+        scope_deadline: Tells the deadline of the cancel scopes in which a call is made.
     """
 
-    __slots__ = ("_composer",)
+    __slots__ = ("_ask_nowait", "_composer", "_publisher", "_scope_deadline", "_send_nowait", "link")
 
-    def __init__(self, composer: Composer) -> None:
+    def __init__(self, composer: Composer, link: Link, scope_deadline: Callable[[], float]) -> None:
         self._composer = composer
+        #: Where they go.
+        self.link = link
+        self._scope_deadline = scope_deadline
+        # Looked up once, and not for each call.
+        self._ask_nowait = link.ask_nowait
+        self._send_nowait = link.send_nowait
+        self._publisher = link.publisher
 
     # Nothing by keyword, which takes longer: this is the hot path.
     def ask(
         self,
-        link: Link,
-        scope_deadline: Callable[[], float],
         target: object,
         message: object,
         returns: object,
@@ -173,8 +179,6 @@ class NowaitCalls:
         """Send a query if that takes no waiting.
 
         Args:
-            link: Where it goes.
-            scope_deadline: Tells the deadline of the cancel scopes in which the call is made.
             target: See :meth:`Caller.ask`, as for those that follow.
             message: The message, if a topic was given.
             returns: The answer's type.
@@ -190,13 +194,11 @@ class NowaitCalls:
         into = type_of_answer(content, returns)
         outgoing = self._composer.compose(topic, content, headers, message_id)
         expected = errors_of_call("ask", content, raises)
-        left = tightest(timeout, scope_deadline())
-        return Asking(outgoing, expected, link, left, link.ask_nowait(outgoing, left), into)
+        left = tightest(timeout, self._scope_deadline())
+        return Asking(outgoing, expected, self.link, left, self._ask_nowait(outgoing, left), into)
 
     def send(
         self,
-        link: Link,
-        scope_deadline: Callable[[], float],
         target: object,
         message: object,
         wait: bool,
@@ -208,8 +210,6 @@ class NowaitCalls:
         """Send a command if that takes no waiting; see :meth:`ask` for what is not said here.
 
         Args:
-            link: Where it goes.
-            scope_deadline: As for :meth:`ask`.
             target: See :meth:`Caller.send`, as for those that follow.
             message: The message, if a topic was given.
             wait: Whether to wait until it was handled.
@@ -231,21 +231,15 @@ class NowaitCalls:
             raise TypeError(
                 "bus.send() learns what the handler raises only with wait=True: add it, or leave out raises="
             )
-        left = tightest(timeout, scope_deadline())
-        return Sending(outgoing, expected, link, left, link.send_nowait(outgoing, left, wait), wait)
+        left = tightest(timeout, self._scope_deadline())
+        return Sending(outgoing, expected, self.link, left, self._send_nowait(outgoing, left, wait), wait)
 
     def publish(
-        self,
-        publisher: Publisher,
-        target: object,
-        message: object,
-        headers: Mapping[str, str] | None,
-        message_id: str | None,
+        self, target: object, message: object, headers: Mapping[str, str] | None, message_id: str | None
     ) -> Outgoing | None:
         """Publish an event if that takes no waiting; else return what is to be published.
 
         Args:
-            publisher: The link's.
             target: See :meth:`Caller.publish`, as for those that follow.
             message: The message, if a topic was given.
             headers: The application's own pairs.
@@ -255,7 +249,7 @@ class NowaitCalls:
             InvalidTopicError, InvalidMessageError, PayloadTooLargeError, TypeError: It cannot be published.
         """
         topic, content = split(target, message, "publish")
-        composer = self._composer
+        composer, publisher = self._composer, self._publisher
         if message_id is not None:
             outgoing = composer.compose(topic, content, headers, message_id)
             if not publisher.is_open:

@@ -31,10 +31,8 @@ class Placing:
 
     def __init__(self, composer: Composer) -> None:
         self._composer = composer
-        self._nowait = NowaitCalls(composer)
-        self._link: Link | None = None
-        #: Tells the deadline of the cancel scopes in which a call is made.
-        self._scope_deadline: Callable[[], float] = anyio.current_effective_deadline
+        #: Where calls are placed; None if the bus is not running.
+        self._nowait: NowaitCalls | None = None
         self._call_middleware: list[CallMiddleware] = []
         self._around: NextCall | None = None
 
@@ -86,23 +84,19 @@ class Placing:
             raise DeadlineExceededError(reason, stage="connect", topic=call.topic)
         match call.verb:
             case "send":
-                link = self._running("send")
+                calls = self._running("send")
                 return await outcome_of(
-                    self._nowait.send(
-                        link, self._scope_deadline, call.topic, call.message, call.wait, call.raises, timeout,
-                        call.headers, call.message_id,
-                    )
-                )  # fmt: skip
+                    calls.send(call.topic, call.message, call.wait, call.raises, timeout, call.headers, call.message_id)
+                )
             case "ask":
-                link = self._running("ask")
+                calls = self._running("ask")
                 return await outcome_of(
-                    self._nowait.ask(
-                        link, self._scope_deadline, call.topic, call.message, call.returns, call.raises, timeout,
-                        call.headers, call.message_id,
+                    calls.ask(
+                        call.topic, call.message, call.returns, call.raises, timeout, call.headers, call.message_id
                     )
-                )  # fmt: skip
+                )
             case "publish":
-                link = self._running("publish")
+                link = self._running("publish").link
                 return await scope_before_error(link.publish(self._compose(call), timeout=timeout))
             case "stream":
                 return await self._stream(call, timeout)
@@ -110,13 +104,13 @@ class Placing:
                 return await self._gather(call, timeout)
 
     async def _stream(self, call: Call, timeout: float | None) -> Replies:
-        link, outgoing = self._running("stream"), self._compose(call)
+        link, outgoing = self._running("stream").link, self._compose(call)
         expected = errors_of_call("stream", call.message, call.raises)
         terms = StreamTerms(timeout=timeout, lasts=time_left(None), items=call.credit, size=call.credit_bytes)
         return ExpectingReplies(await scope_before_error(link.stream(outgoing, terms)), outgoing, expected)
 
     async def _gather(self, call: Call, timeout: float | None) -> Replies:
-        link, outgoing = self._running("gather"), self._compose(call)
+        link, outgoing = self._running("gather").link, self._compose(call)
         expected = errors_of_call("gather", call.message, call.raises)
         replies = await scope_before_error(link.gather(outgoing, timeout=timeout))
         return ExpectingReplies(replies, outgoing, expected)
@@ -124,16 +118,30 @@ class Placing:
     def _compose(self, call: Call) -> Outgoing:
         return self._composer.compose(call.topic, call.message, call.headers or None, call.message_id)
 
+    def _place_on(self, link: Link, scope_deadline: Callable[[], float]) -> None:
+        """Place calls from now on.
+
+        Args:
+            link: Where they go.
+            scope_deadline: Tells the deadline of the cancel scopes in which a call is made.
+        """
+        self._nowait = NowaitCalls(self._composer, link, scope_deadline)
+
+    @property
+    def _link(self) -> Link | None:
+        """Where calls go; None if the bus is not running."""
+        return None if self._nowait is None else self._nowait.link
+
     def _refuse_running(self, middleware: object) -> None:
-        if self._link is not None:
+        if self._nowait is not None:
             raise RuntimeError(
                 f"the middleware {callables.place(middleware)} came when the bus was running: declare it before"
             )
 
-    def _running(self, verb: str) -> Link:
-        if self._link is None:
+    def _running(self, verb: str) -> NowaitCalls:
+        if self._nowait is None:
             raise RuntimeError(f"bus.{verb}() needs a running bus: use 'async with bus'")
-        return self._link
+        return self._nowait
 
 
 async def outcome_of(placed: Placed) -> Any:

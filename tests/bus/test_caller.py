@@ -124,7 +124,7 @@ def link() -> FakeLink:
 @pytest.fixture
 def caller(link: FakeLink) -> Caller:
     made = Caller(Composer(MSGPACK))
-    made._link = link  # type: ignore[assignment]  # all of a link that a caller uses
+    made._place_on(link, anyio.current_effective_deadline)  # type: ignore[arg-type]  # all of a link that a caller uses
     return made
 
 
