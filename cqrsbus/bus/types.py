@@ -8,13 +8,20 @@ A report of a misfit says where and what was expected, never what was found: the
 as large as its sender likes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, Generic, TypeVar, overload
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
-from pydantic_core import PydanticSerializationError, SchemaError, SchemaSerializer, to_json
+from pydantic_core import (
+    PydanticSerializationError,
+    SchemaError,
+    SchemaSerializer,
+    SchemaValidator,
+    core_schema,
+    to_json,
+)
 
 from cqrsbus.bus.type_facts import TypeFacts, examine
 from cqrsbus.cause import caused_by
@@ -60,6 +67,7 @@ class MessageType(Generic[T]):
         self._validate = self._validator.validate_python
         # A strict type takes a text for a datetime from JSON alone, and msgpack has no datetime either.
         self._reads_as_json = self.facts.strict and not self.facts.json_flaw
+        self._validate_all: Callable[[object], list[Any]] | None = None
 
     def __repr__(self) -> str:
         return f"MessageType({self.name})"
@@ -87,6 +95,28 @@ class MessageType(Generic[T]):
         except Exception as error:  # noqa: BLE001  # a validator of somebody's own may raise anything
             raise caused_by(self._broken(error), error)
         return value
+
+    def validate_all(self, trees: Sequence[object]) -> list[Any] | None:
+        """Check several values at once, in less time than one by one; None if one of them does not fit, or if somebody
+        could tell the difference.
+
+        Args:
+            trees: What bodies were decoded to.
+        """
+        if (
+            not self.runs_nothing
+            or self._reads_as_json
+            or self._has_aliases
+            or type(self._validator) is not SchemaValidator
+        ):
+            return None
+        if self._validate_all is None:
+            schema = core_schema.list_schema(self.adapter.core_schema, fail_fast=True)
+            self._validate_all = SchemaValidator(schema).validate_python
+        try:
+            return self._validate_all(trees)
+        except ValidationError:
+            return None
 
     def validate_json(self, body: bytes) -> T:
         """Check a JSON text against the type.

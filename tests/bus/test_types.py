@@ -106,6 +106,48 @@ def test_entries_are_plain_enough_to_travel(codec: Codec) -> None:
     assert codec.decode(codec.encode(entries), message_type(list[dict[str, Any]])) == list(entries)
 
 
+class Note(BaseModel):
+    text: str = ""
+    number: int = 0
+
+
+class TestAllAtOnce:
+    def test_is_as_one_by_one(self) -> None:
+        trees: list[dict[str, Any]] = [{"text": "a"}, {}, {"number": "3"}]
+        assert message_type(Note).validate_all(trees) == [Note(text="a"), Note(), Note(number=3)]
+        assert message_type(Note).validate_all([]) == []
+
+    @pytest.mark.parametrize("misfit", [{"number": "x"}, None, 3, [{}]])
+    def test_is_refused_if_one_does_not_fit(self, misfit: object) -> None:
+        for trees in ([misfit, {}], [{}, misfit]):
+            assert message_type(Note).validate_all(trees) is None
+
+    def test_is_not_for_what_somebody_would_notice(self) -> None:
+        class Looking(Note):
+            @field_validator("number")
+            @classmethod
+            def look(cls, number: int) -> int:
+                raise AssertionError("it is to be looked at by itself")
+
+        class Renamed(BaseModel):
+            from_: str = Field(alias="from")
+
+        class Exact(Note):
+            model_config = ConfigDict(strict=True)
+
+        assert message_type(Looking).validate_all([{"number": 1}]) is None
+        assert message_type(Renamed).validate_all([{"from": "a"}]) is None
+        assert message_type(Exact).validate_all([{"number": 1}]) is None
+
+    def test_is_not_for_who_watches_validators(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        class Watched(Note):
+            pass
+
+        into = message_type(Watched)
+        monkeypatch.setattr("cqrsbus.bus.types.SchemaValidator", type(None))
+        assert into.validate_all([{}]) is None
+
+
 def test_a_field_that_could_not_be_read_back_is_refused() -> None:
     class Lopsided(BaseModel):
         name: str = Field(serialization_alias="out", validation_alias="in")
