@@ -23,6 +23,7 @@ def steps(sizes: Sizes, record: Record) -> Generator[Step]:
     for number in range(1, sizes.rounds + 1):
         for name, step in _round(sizes, record):
             yield f"round {number} of {sizes.rounds}: {name}", step
+    yield "the codec alone", partial(one_to_one.compare_with_codec, sizes, record)
     yield "import", partial(start_up.measure, sizes, record)
     yield "large messages", partial(large.measure, sizes, record)
     yield "idle connections", partial(crowded.memory, sizes, record)

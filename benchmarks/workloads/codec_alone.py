@@ -23,7 +23,7 @@ _COUNT = 120_000
 
 @contextmanager
 def contenders(sizes: Sizes) -> Generator[list[Contender]]:
-    """A process of its own that does it whenever others carry events: as the bus does, and by hand."""
+    """A process of its own that does it in turn with who carries events: as the bus does, and by hand."""
     count = sizes.times(_COUNT) // BURSTS
 
     def burst(worker: Worker, *, by_hand: bool) -> Burst:

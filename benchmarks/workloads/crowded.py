@@ -10,8 +10,8 @@ from benchmarks.workloads.one_to_one import events
 from benchmarks.workloads.sizes import Sizes
 from benchmarks.workloads.turns import Burst, Contender, take_turns
 
-_EVENTS = 30_000
-_TURNS = 16
+_EVENTS = 15_000
+_TURNS = 32
 _PER_CONNECTION = 1_000
 _CROWD = "benchmarks.crowd"
 _OPTIONS = ("--max-connections", "2000")
