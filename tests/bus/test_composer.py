@@ -168,6 +168,7 @@ class TestTheTwoForms:
             for number in range(5):
                 message = type(f"Sent{number}", (Placed,), {}, topic=f"a.{number}")()
                 assert split(message, ..., "send") == (f"a.{number}", message)
+                assert type(message) in remembered
                 assert len(remembered) <= 2
 
     @pytest.mark.parametrize(("message", "name"), [(Homeless(), "Homeless"), (7, "int"), (None, "NoneType")])

@@ -41,12 +41,12 @@ def event(id: str, body: bytes = b"x", header: int = 0) -> Outgoing:
 IDS = pytest.mark.parametrize("id", ["own", "numbered"])
 
 
-def put(publisher: Publisher, count: int) -> int:
+def put(publisher: Publisher, count: int, id: str) -> int:
     """Put so many events as long as that takes no waiting, and say how many those were."""
     for done in range(count):
         if not publisher.is_open:
             return done
-        publisher.put(event("numbered"))
+        publisher.put(event(id))
     return count
 
 
@@ -75,13 +75,14 @@ def test_nothing_is_put_without_a_connection(publisher: Publisher, line: Line) -
     assert not publisher.is_open
 
 
-def test_after_so_many_others_get_a_turn(publisher: Publisher, channel: FakeChannel) -> None:
-    assert put(publisher, EVENTS_PER_TURN + 1) == EVENTS_PER_TURN
+@IDS
+def test_after_so_many_others_get_a_turn(id: str, publisher: Publisher, channel: FakeChannel) -> None:
+    assert put(publisher, EVENTS_PER_TURN + 1, id) == EVENTS_PER_TURN
     assert len(channel.frames) == EVENTS_PER_TURN
     publisher.begin_turn()
     # The one that had to wait counts as well: a turn's events are a batch, and none goes alone.
-    publisher.put(event("numbered"))
-    assert put(publisher, EVENTS_PER_TURN) == EVENTS_PER_TURN - 1
+    publisher.put(event(id))
+    assert put(publisher, EVENTS_PER_TURN, id) == EVENTS_PER_TURN - 1
     assert len(channel.frames) == 2 * EVENTS_PER_TURN
 
 
