@@ -39,7 +39,7 @@ async def test_what_is_not_there_is_not_sold(t: TestBus) -> None:
 
 async def test_two_orders_for_one_tea(t: TestBus, shelf: dict[str, int]) -> None:
     shelf["tea"] = 1
-    t.faults.delay(OrderPlaced, 0.01)
+    t.faults.delay(OrderPlaced, 0.5)
     await orders.send(PlaceOrder(item="tea"))
     await orders.send(PlaceOrder(item="tea"))
     await t.idle()
