@@ -143,6 +143,17 @@ class TestAllAtOnce:
         assert message_type(Renamed).validate_all([{"from": "a"}]) is None
         assert message_type(Exact).validate_all([{"number": 1}]) is None
 
+    def test_is_given_up_whatever_goes_wrong(self) -> None:
+        class Cursed(Note):
+            pass
+
+        def fail(trees: object) -> list[Any]:
+            raise RecursionError
+
+        into = message_type(Cursed)
+        into._validate_all = fail
+        assert into.validate_all([{}]) is None
+
     def test_is_not_for_who_watches_validators(self, monkeypatch: pytest.MonkeyPatch) -> None:
         class Watched(Note):
             pass
