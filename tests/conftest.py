@@ -2,13 +2,14 @@
 
 import gc
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
 import pytest
 from hypothesis import settings
 
 import cqrsbus
 from cqrsbus.compiled import build_name, is_compiled
+from tests.ports import held_port
 
 # A test's own figures decide how long it may run (anyio.fail_after), not the speed of one example.
 settings.register_profile("dev", deadline=None)
@@ -46,6 +47,13 @@ def anyio_backend(request: pytest.FixtureRequest) -> Backend:
     """Run each ``anyio`` test once per backend; a missing backend is a failure, never a skip."""
     backend: Backend = request.param
     return backend
+
+
+@pytest.fixture
+def tcp_url() -> Iterator[str]:
+    """A URL for a broker to listen on, which is no other's while it is down."""
+    with held_port() as port:
+        yield f"tcp://127.0.0.1:{port}"
 
 
 @pytest.hookimpl(wrapper=True)

@@ -68,10 +68,10 @@ def invoke() -> Iterator[RunCommand]:
 
 @pytest.fixture
 def broker(start: StartCommand) -> StartBroker:
-    """Start a broker on a free port; returns its terminal and its URL."""
+    """Start a broker on a free port, or at a URL; returns its terminal and its URL."""
 
-    def broker(*arguments: str) -> tuple[Terminal, str]:
-        terminal = start("broker", "--listen", "tcp://127.0.0.1:0", *arguments)
+    def broker(*arguments: str, url: str = "tcp://127.0.0.1:0") -> tuple[Terminal, str]:
+        terminal = start("broker", "--listen", url, *arguments)
         return terminal, terminal.out.wait_for(r"^listening on (tcp://127\.0\.0\.1:\d+)$")[1]
 
     return broker

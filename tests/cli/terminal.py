@@ -124,9 +124,9 @@ class RunCommand(Protocol):
 
 
 class StartBroker(Protocol):
-    """Starts a broker on a free port; see the fixture ``broker``."""
+    """Starts a broker on a free port, or at a URL; see the fixture ``broker``."""
 
-    def __call__(self, *arguments: str) -> tuple[Terminal, str]: ...
+    def __call__(self, *arguments: str, url: str = ...) -> tuple[Terminal, str]: ...
 
 
 class Serve(Protocol):

@@ -23,9 +23,9 @@ def test_two_terminals_talk(backend: str, broker: StartBroker, start: StartComma
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_a_broker_killed_and_restarted_loses_no_subscription(
-    backend: str, broker: StartBroker, start: StartCommand, call: RunCommand
+    backend: str, tcp_url: str, broker: StartBroker, start: StartCommand, call: RunCommand
 ) -> None:
-    terminal, url = broker("--backend", backend)
+    terminal, url = broker("--backend", backend, url=tcp_url)
     listening = start("sub", "event.>", "-b", url, "--json", "-n", "2", "--log-level", "info", "--backend", backend)
     connected = rf"INFO .*: connected to {url}$"
     listening.err.wait_for(connected)
@@ -36,8 +36,7 @@ def test_a_broker_killed_and_restarted_loses_no_subscription(
     terminal.kill()
     terminal.end()
     listening.err.wait_for("not connected to")
-    again = start("broker", "--listen", url, "--backend", backend)
-    again.out.wait_for(f"listening on {url}")
+    broker("--backend", backend, url=url)
     listening.err.wait_for(connected)
     assert call("publish", "event.second", "2", "-b", url)[0] == 0
     assert listening.end() == 0

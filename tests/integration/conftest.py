@@ -23,9 +23,9 @@ def place(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(params=["tcp", "unix"])
-def listen_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def listen_url(request: pytest.FixtureRequest, tcp_url: str, tmp_path: Path) -> str:
     """A URL for a broker to listen on, of each kind of socket in turn."""
-    return "tcp://127.0.0.1:0" if request.param == "tcp" else f"unix://{tmp_path}/s"
+    return tcp_url if request.param == "tcp" else f"unix://{tmp_path}/s"
 
 
 @pytest.fixture

@@ -63,16 +63,15 @@ class Stoppable:
         await self._stopped.wait()
 
     async def _serve(self, *, task_status: TaskStatus[None]) -> None:
-        async with Broker(self.url, limits=LIMITS) as broker:
-            self.url = broker.url
+        async with Broker(self.url, limits=LIMITS):
             task_status.started()
             await self._stop.wait()
         self._stopped.set()
 
 
 @pytest.fixture
-async def broker_process(anyio_backend: object) -> AsyncIterator["Launcher"]:
-    launcher = Launcher()
+async def broker_process(anyio_backend: object, tcp_url: str) -> AsyncIterator["Launcher"]:
+    launcher = Launcher(tcp_url)
     yield launcher
     await launcher.kill()
 
@@ -80,15 +79,14 @@ async def broker_process(anyio_backend: object) -> AsyncIterator["Launcher"]:
 class Launcher:
     """A broker in a process of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, url: str) -> None:
         self.process: Process | None = None
-        self.url = "tcp://127.0.0.1:0"
+        self.url = url
 
     async def start(self) -> None:
         self.process = await anyio.open_process([sys.executable, "-c", SOURCE, self.url], stderr=None)
         assert self.process.stdout is not None
-        line = await BufferedByteReceiveStream(self.process.stdout).receive_until(b"\n", 1000)
-        self.url = line.decode()
+        assert await BufferedByteReceiveStream(self.process.stdout).receive_until(b"\n", 1000) == self.url.encode()
 
     async def kill(self) -> None:
         if self.process is not None:
@@ -316,9 +314,9 @@ async def test_a_hundred_waiting_calls_end_when_the_broker_stops(listen_url: str
     assert len(ended) == 100
 
 
-async def test_a_service_that_took_the_command_meanwhile_ends_the_bus_and_is_named() -> None:
+async def test_a_service_that_took_the_command_meanwhile_ends_the_bus_and_is_named(tcp_url: str) -> None:
     with anyio.fail_after(20):
-        async with stoppable_broker("tcp://127.0.0.1:0") as broker:
+        async with stoppable_broker(tcp_url) as broker:
             owner, thief = Bus("owner", broker.url), Bus("thief", broker.url)
 
             @owner.command_handler("c")
@@ -374,10 +372,10 @@ async def test_attempts_that_fail_midway_leave_no_call_behind(listen_url: str) -
                 assert len(link._calls) == 0
 
 
-async def test_the_log_says_once_why_it_is_not_connected(caplog: pytest.LogCaptureFixture) -> None:
+async def test_the_log_says_once_why_it_is_not_connected(tcp_url: str, caplog: pytest.LogCaptureFixture) -> None:
     with anyio.fail_after(20), caplog.at_level(logging.WARNING, "cqrsbus"):
         async with (
-            stoppable_broker("tcp://127.0.0.1:0") as broker,
+            stoppable_broker(tcp_url) as broker,
             Bus("asker", broker.url) as bus,
         ):
             await broker.stop()

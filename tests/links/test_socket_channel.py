@@ -106,16 +106,12 @@ async def test_what_follows_the_welcome_at_once_is_heard() -> None:
     assert [(frame.kind, frame.id) for frame in frames] == [(Kind.PING, 7)]
 
 
-async def test_nobody_listens() -> None:
-    async def never(stream: ByteStream) -> None: ...
-
-    async with serving(never) as url:
-        pass
+async def test_nobody_listens(tcp_url: str) -> None:
     with anyio.fail_after(5):
         with pytest.raises(ConnectError, match="refused"):
-            await open_channel(url, "service", "instance")
+            await open_channel(tcp_url, "service", "instance")
         with pytest.raises(ConnectError, match=r"within 0\.2 s: .*refused"):
-            await Bus("asker", url, connect_timeout=0.2).__aenter__()
+            await Bus("asker", tcp_url, connect_timeout=0.2).__aenter__()
 
 
 async def test_what_is_put_now_is_sent_with_what_is_buffered_and_without_the_writer() -> None:

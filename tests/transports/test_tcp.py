@@ -10,6 +10,7 @@ import pytest
 from cqrsbus.errors import ConnectError
 from cqrsbus.transports import connect, listen, tcp
 from cqrsbus.transports.socket_stream import SocketStream
+from tests.ports import held_port
 
 pytestmark = pytest.mark.anyio
 
@@ -88,9 +89,9 @@ async def test_a_name_too_long_to_look_up_is_a_connect_error() -> None:
 
 async def test_both_families_listen_on_one_port_side_by_side() -> None:
     with anyio.fail_after(5):
-        first = await listen("tcp://[::]:0")
-        port = first.url.rpartition(":")[2]
-        second = await listen(f"tcp://0.0.0.0:{port}")
+        with held_port("::", "0.0.0.0") as port:
+            first = await listen(f"tcp://[::]:{port}")
+            second = await listen(f"tcp://0.0.0.0:{port}")
         client = await connect(f"tcp://127.0.0.1:{port}")
         accepted = await second.accept()
         for closable in (client, accepted, first, second):
