@@ -133,7 +133,7 @@ class BrokerCalls:
     ) -> T:
         deadline = deadline_of(timeout)
         channel = await self._room_to_call(frame, topic, deadline)
-        call = self._requests.put(channel, verb, frame, topic, timeout, deadline, self._calls.now())
+        call = self._requests.put(channel.outbox, verb, frame, topic, timeout, deadline, self._calls.now())
         return await self._answer(call, read)
 
     async def _room_to_call(self, frame: Frame, topic: str, deadline: float) -> Channel:

@@ -121,7 +121,7 @@ class BrokerDelivery:
         if not self._settled:
             self._end()
             # If nothing else is in hand, there is none that could go with it.
-            self._source.channel.answer(self._id, header, body, not self._open)
+            self._source.outbox.answer(self._id, header, body, not self._open)
 
     @property
     def wants_answer(self) -> bool:
@@ -171,10 +171,10 @@ class BrokerDelivery:
             return
         self._end()
         if self._open:
-            self._source.channel.put(settlement)
+            self._source.outbox.put_soon(settlement)
         else:
             # Nothing else is in hand that could go with it.
-            self._source.channel.put_now(settlement)
+            self._source.outbox.put_now(settlement)
 
     def _end(self) -> None:
         self._settled = True

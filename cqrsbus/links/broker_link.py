@@ -167,7 +167,7 @@ class BrokerLink(BrokerCalls):
         call = self._calls.open(Verb.SUBSCRIBE, subscription.spec.pattern, timeout=timeout, deadline=deadline)
         # A lost connection is no failure: the subscription is restored with all the others.
         with suppress(ConnectionLostError):
-            call.put(subscription.request(call.id, channel), channel)
+            call.put(subscription.request(call.id, channel), channel.outbox)
             await self._answer(call, partial(subscription.confirm, channel))
 
     async def remove(self, subscription: LocalSubscription) -> None:
@@ -181,7 +181,7 @@ class BrokerLink(BrokerCalls):
             call = self._calls.open(Verb.SUBSCRIBE, subscription.spec.pattern, timeout=None, deadline=math.inf)
             frame = Frame(Kind.UNSUBSCRIBE, channel=subscription.number, id=call.id)
             with suppress(ConnectionLostError):
-                call.put(frame, channel)
+                call.put(frame, channel.outbox)
                 await self._answer(call, nothing_in)
 
 

@@ -18,7 +18,7 @@ from cqrsbus.errors import (
     DeliveryUnknownError,
 )
 from cqrsbus.links.answer import Answer, answer_in
-from cqrsbus.links.channel import Channel
+from cqrsbus.links.channel import AnyOutbox
 from cqrsbus.waiter import MakeWaiter, Waiter
 from cqrsbus.wire.failures import error_in
 from cqrsbus.wire.frames import Flag, Frame, Kind
@@ -97,7 +97,7 @@ class Call(OpenCall):
         make_waiter: Makes what its one task waits with.
     """
 
-    __slots__ = ("_calls", "_channel", "_error", "_frame", "_make_waiter", "_waiter")
+    __slots__ = ("_calls", "_error", "_frame", "_make_waiter", "_outbox", "_waiter")
 
     def __init__(
         self, id: int, verb: Verb, topic: str, timeout: float | None, calls: "OpenCalls", make_waiter: MakeWaiter
@@ -108,26 +108,26 @@ class Call(OpenCall):
         self.topic = topic
         self.timeout = timeout
         #: Where its request was put, once it was.
-        self._channel: Channel | None = None
+        self._outbox: AnyOutbox | None = None
         self._calls = calls
         self._frame: Frame | None = None
         self._error: BusError | None = None
         self._make_waiter = make_waiter
         self._waiter: Waiter | None = None
 
-    def put(self, frame: Frame, channel: Channel) -> None:
+    def put(self, frame: Frame, outbox: AnyOutbox) -> None:
         """Put its request; one that is alone does not wait for others to go with it.
 
         Of calls that are made again as they end, all would come at once, or none: while they are answered, nobody would
         call. In two halves, one is answered while the other is put.
         """
-        self._channel, open_calls = channel, len(self._calls)
+        self._outbox, open_calls = outbox, len(self._calls)
         if open_calls == 1:
-            channel.put_now(frame)
+            outbox.put_now(frame)
         else:
-            channel.put_portion(frame, open_calls // 2)
+            outbox.put_portion(frame, open_calls // 2)
 
-    def ask(self, origin: Origin, number: int, body: bytes, ttl: int, channel: Channel) -> None:
+    def ask(self, origin: Origin, number: int, body: bytes, ttl: int, outbox: AnyOutbox) -> None:
         """Put its query, which may go with others; else see :meth:`put`.
 
         Args:
@@ -135,10 +135,10 @@ class Call(OpenCall):
             number: Its number.
             body: The encoded query.
             ttl: Milliseconds to answer it; 0 is no limit.
-            channel: Where it goes.
+            outbox: Where it goes.
         """
-        self._channel = channel
-        channel.ask(self.topic, origin, number, body, self.id, ttl, len(self._calls) // 2)
+        self._outbox = outbox
+        outbox.ask(self.topic, origin, number, body, self.id, ttl, len(self._calls) // 2)
 
     @property
     def is_done(self) -> bool:
@@ -188,6 +188,6 @@ class Call(OpenCall):
 
     def leave(self) -> None:
         """Its caller has what it ended with, or goes without: then the broker is told."""
-        if self._channel is not None and not self.is_done:
-            self._channel.put(Frame(_CANCEL, id=self.id))
+        if self._outbox is not None and not self.is_done:
+            self._outbox.put_soon(Frame(_CANCEL, id=self.id))
         self._calls.close(self)

@@ -2,16 +2,19 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from cqrsbus.errors import ProtocolError
+from cqrsbus.links.unbuffered_outbox import UnbufferedOutbox
 from cqrsbus.transports.outbox import Outbox
 from cqrsbus.wire.frames import MAX_U32, Frame
 from cqrsbus.wire.header import decode_header
-from cqrsbus.wire.origin import Origin
 
 #: With less, looking after the heartbeat would be all there is time for.
 MIN_HEARTBEAT = 0.01
+
+#: Where what is to be sent is put. Two classes are named, for what is compiled, as in deliveries.py.
+AnyOutbox: TypeAlias = Outbox | UnbufferedOutbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +69,8 @@ class Channel(Protocol):
         ...
 
     @property
-    def outbox(self) -> Outbox | None:
-        """Where what is put waits to be sent; None if it does not wait.
-
-        Its methods are the same as those here, and take less time.
-        """
+    def outbox(self) -> AnyOutbox:
+        """Where messages are put: what is there may be joined with others, and is sent when that is best."""
         ...
 
     @property
@@ -81,60 +81,6 @@ class Channel(Protocol):
 
     def put(self, frame: Frame, /) -> None:
         """Buffer a frame to be sent; never waits, does nothing once the channel is over."""
-        ...
-
-    def publish(self, topic: str, origin: Origin, number: int, body: bytes, /) -> None:
-        """Buffer an event to be published: :meth:`put` for the usual case, which may join it with others.
-
-        Args:
-            topic: Where it goes.
-            origin: What it says of itself, but for its number.
-            number: Its number.
-            body: The encoded event.
-        """
-        ...
-
-    def ask(self, topic: str, origin: Origin, number: int, body: bytes, id: int, ttl: int, enough: int, /) -> None:
-        """Buffer a query: :meth:`put_portion` for the usual case, which may join it with others.
-
-        Args:
-            topic: Where it goes.
-            origin: What it says of itself, but for its number.
-            number: Its number.
-            body: The encoded query.
-            id: The request's number.
-            ttl: Milliseconds to answer it; 0 is no limit.
-            enough: See :meth:`put_portion`; 0 sends it now.
-        """
-        ...
-
-    def answer(self, id: int, header: bytes, body: bytes, now: bool, /) -> None:
-        """Buffer an answer to what was delivered in a batch: it may be joined with others.
-
-        Args:
-            id: The delivery's number.
-            header: What it says of itself.
-            body: The encoded answer.
-            now: Whether it and what is buffered are sent now; see :meth:`put_now`.
-        """
-        ...
-
-    def put_portion(self, frame: Frame, enough: int, /) -> None:
-        """Buffer a frame of several that are put one after the other; when so many wait, they are sent.
-
-        For who knows how many there will be: what is sent first is worked on while the rest is put.
-
-        Args:
-            frame: The frame.
-            enough: How many frames make a portion; a few are not sent for that.
-        """
-        ...
-
-    def put_now(self, frame: Frame, /) -> None:
-        """Send a frame and what is buffered now, not with all that is put until the next turn of the event loop.
-
-        For who is about to wait for the answer and knows of nobody else: it saves a switch of tasks.
-        """
         ...
 
     def has_room(self) -> bool:

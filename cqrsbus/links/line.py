@@ -13,9 +13,8 @@ import logging
 import anyio
 
 from cqrsbus.errors import PayloadTooLargeError
-from cqrsbus.links.channel import Channel
+from cqrsbus.links.channel import AnyOutbox, Channel
 from cqrsbus.links.port import LinkStatus
-from cqrsbus.transports.outbox import Outbox
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +32,7 @@ class Line:
         #: What every message asks of the channel, while there is one: to ask the channel itself takes longer.
         self.max_frame = 0
         self.max_header = 0
-        self.outbox: Outbox | None = None
+        self.outbox: AnyOutbox | None = None
         self.status = LinkStatus.CONNECTING
         #: Why it is not connected; empty if it is, or has not tried yet.
         self.last_error = ""

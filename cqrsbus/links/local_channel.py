@@ -11,8 +11,8 @@ import anyio
 
 from cqrsbus.errors import ConnectionLostError
 from cqrsbus.links.channel import Terms
+from cqrsbus.links.unbuffered_outbox import UnbufferedOutbox
 from cqrsbus.wire.frames import Frame, Kind
-from cqrsbus.wire.origin import Origin
 
 
 class Inbox:
@@ -73,8 +73,7 @@ class LocalChannel:
         self, exchange: Exchange, terms: Terms, service: str, instance: str, on_close: Callable[[], None]
     ) -> None:
         self.terms = terms
-        #: See :attr:`Channel.outbox`; there is no buffer.
-        self.outbox = None
+        self.outbox = UnbufferedOutbox(self)
         self.last_received = self.last_sent = 0.0
         self._exchange = exchange
         self._inbox = Inbox()
@@ -92,27 +91,6 @@ class LocalChannel:
             self._inbox.flush()
         else:
             self._exchange.receive(self._number, (frame,))
-
-    def publish(self, topic: str, origin: Origin, number: int, body: bytes) -> None:
-        """See :meth:`Channel.publish`."""
-        self.put(Frame.of(Kind.PUBLISH, topic=topic.encode(), header=origin.header(number), body=body))
-
-    def ask(self, topic: str, origin: Origin, number: int, body: bytes, id: int, ttl: int, enough: int) -> None:
-        """See :meth:`Channel.ask`."""
-        frame = Frame.of(Kind.ASK, topic=topic.encode(), header=origin.header(number), body=body, id=id, ttl=ttl)
-        self.put(frame)
-
-    def answer(self, id: int, header: bytes, body: bytes, now: bool) -> None:
-        """See :meth:`Channel.answer`."""
-        self.put(Frame.of(Kind.REPLY, id=id, header=header, body=body))
-
-    def put_portion(self, frame: Frame, enough: int) -> None:
-        """See :meth:`Channel.put_portion`; there is no buffer."""
-        self.put(frame)
-
-    def put_now(self, frame: Frame) -> None:
-        """See :meth:`Channel.put_now`; there is no buffer."""
-        self.put(frame)
 
     def has_room(self) -> bool:
         """See :meth:`Channel.has_room`; there is no buffer to fill."""

@@ -34,7 +34,7 @@ class Publisher:
     @property
     def is_open(self) -> bool:
         """Whether an event may be put now: now and then it says no to let other tasks run."""
-        return self._line.channel is not None and self._since_turn < EVENTS_PER_TURN and self.window.is_open
+        return self._line.outbox is not None and self._since_turn < EVENTS_PER_TURN and self.window.is_open
 
     def begin_turn(self) -> None:
         """Other tasks have had their turn."""
@@ -50,12 +50,12 @@ class Publisher:
             self.put_numbered(message.topic, message.origin, message.number, message.body)
             return
         self._since_turn += 1
-        line, channel = self._line, self._line.channel
-        assert channel is not None
+        line, outbox = self._line, self._line.outbox
+        assert outbox is not None
         frame = request_frame(_PUBLISH, 0, message)
         line.check_size(frame.size, frame.header_size, message.topic)
         self.window.use(frame.size)
-        channel.put(frame)
+        outbox.put_soon(frame)
 
     def put_numbered(self, topic: str, origin: Origin, number: int, body: bytes) -> None:
         """The same for what has no id of its own: most events, for which no :class:`Outgoing` need be made.
@@ -70,13 +70,9 @@ class Publisher:
             PayloadTooLargeError: It does not fit into a frame.
         """
         self._since_turn += 1
-        line = self._line
+        line, outbox = self._line, self._line.outbox
+        assert outbox is not None
         size = HEAD_SIZE + len(topic) + origin.header_size + len(body)
         line.check_size(size, origin.header_size, topic)
         self.window.use(size)
-        outbox = line.outbox
-        if outbox is not None:
-            outbox.publish(topic, origin, number, body)
-        else:
-            assert line.channel is not None
-            line.channel.publish(topic, origin, number, body)
+        outbox.publish(topic, origin, number, body)

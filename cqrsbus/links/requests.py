@@ -6,7 +6,7 @@ from typing import Final
 from cqrsbus.errors import PayloadTooLargeError
 from cqrsbus.links.call import Call, Verb
 from cqrsbus.links.calls import OpenCalls
-from cqrsbus.links.channel import Channel
+from cqrsbus.links.channel import AnyOutbox
 from cqrsbus.links.line import Line
 from cqrsbus.links.outgoing import Outgoing
 from cqrsbus.wire.frames import HEAD_SIZE, MAX_U16, MAX_U32, Flag, Frame, Kind
@@ -75,18 +75,18 @@ class Requests:
 
     def ask(self, message: Outgoing, timeout: float | None) -> Call | None:
         """See :meth:`Link.ask_nowait`."""
-        origin, calls, channel = message.origin, self._calls, self._line.channel
-        if origin is None or channel is None:
+        origin, calls, outbox = message.origin, self._calls, self._line.outbox
+        if origin is None or outbox is None:
             return self.make(Verb.ASK, _ASK, Flag.NONE, message, timeout)
         now, topic, body = calls.now(), message.topic, message.body
         deadline = math.inf if timeout is None else now + timeout
-        if deadline <= now or calls.is_full or not channel.has_room():
+        if deadline <= now or calls.is_full or not outbox.has_room():
             return None
         # Not from the deadline, which would be rounded either way: who grants the same time says the same.
         ttl = 0 if timeout is None or timeout == math.inf else milliseconds(timeout)
         self._line.check_size(HEAD_SIZE + len(topic) + origin.header_size + len(body), origin.header_size, topic)
         call = calls.open(Verb.ASK, topic, timeout=timeout, deadline=deadline + GRACE)
-        call.ask(origin, message.number, body, ttl, channel)
+        call.ask(origin, message.number, body, ttl, outbox)
         return call
 
     def make(self, verb: Verb, kind: int, flags: int, message: Outgoing, timeout: float | None) -> Call | None:
@@ -102,18 +102,18 @@ class Requests:
         Raises:
             PayloadTooLargeError: It does not fit into a frame that the broker takes.
         """
-        calls, channel = self._calls, self._line.channel
+        calls, outbox = self._calls, self._line.outbox
         now = calls.now()
         deadline = math.inf if timeout is None else now + timeout
         # Who is cancelled already has no time left.
-        if channel is None or deadline <= now or calls.is_full or not channel.has_room():
+        if outbox is None or deadline <= now or calls.is_full or not outbox.has_room():
             return None
         frame = request_frame(kind, flags, message)
-        return self.put(channel, verb, frame, message.topic, timeout, deadline, now)
+        return self.put(outbox, verb, frame, message.topic, timeout, deadline, now)
 
     def put(
         self,
-        channel: Channel,
+        outbox: AnyOutbox,
         verb: Verb,
         frame: Frame,
         topic: str,
@@ -121,10 +121,10 @@ class Requests:
         deadline: float,
         now: float,
     ) -> Call:
-        """Make a call that nothing is in the way of, on the line's channel; see :meth:`make`."""
+        """Make a call that nothing is in the way of, by the line's outbox; see :meth:`make`."""
         self._line.check_size(frame.size, frame.header_size, topic)
         set_ttl(frame, deadline, now)
         call = self._calls.open(verb, topic, timeout=timeout, deadline=deadline + GRACE)
         frame.id = call.id
-        call.put(frame, channel)
+        call.put(frame, outbox)
         return call

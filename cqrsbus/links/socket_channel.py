@@ -25,7 +25,6 @@ from cqrsbus.wire.connection import PREAMBLE, Connection, Role
 from cqrsbus.wire.failures import error_in
 from cqrsbus.wire.frames import HEAD_SIZE, Frame, Kind
 from cqrsbus.wire.header import encode_header
-from cqrsbus.wire.origin import Origin
 
 HANDSHAKE_TIMEOUT = 5.0
 WRITE_TIMEOUT = 10.0
@@ -48,14 +47,9 @@ class SocketChannel:
         most = terms.max_frame - HEAD_SIZE - MAX_TOPIC_BYTES - MAX_BATCH_HEADER
         self.outbox = out = framed.out
         out.max_batch = min(out.max_batch, most)
-        #: See :class:`Channel`, where these are methods: a call in between would cost every message.
+        #: See :class:`Channel`, where these are methods.
         self.has_room: Callable[[], bool] = out.has_room
         self.put: Callable[[Frame], None] = out.put_soon
-        self.put_portion: Callable[[Frame, int], None] = out.put_portion
-        self.put_now: Callable[[Frame], None] = out.put_now
-        self.publish: Callable[[str, Origin, int, bytes], None] = out.publish
-        self.ask: Callable[[str, Origin, int, bytes, int, int, int], None] = out.ask
-        self.answer: Callable[[int, bytes, bytes, bool], None] = out.answer
 
     @property
     def last_received(self) -> float:

@@ -16,11 +16,13 @@ class Source:
         deadline: When they are no longer worth starting, on anyio's clock.
     """
 
-    __slots__ = ("_content_type", "_envelope", "_header", "_stamp", "channel", "deadline", "topic")
+    __slots__ = ("_content_type", "_envelope", "_header", "_stamp", "channel", "deadline", "outbox", "topic")
 
     def __init__(self, frame: Frame, channel: Channel, deadline: float | None) -> None:
         self.topic = frame.topic
         self.channel = channel
+        #: Where they are answered.
+        self.outbox = channel.outbox
         self.deadline = deadline
         self._header = frame.header
         self._content_type = DEFAULT_CONTENT_TYPE if is_short(self._header) else ""

@@ -18,10 +18,10 @@ from cqrsbus.background import Background
 from cqrsbus.bus.embedded import OpenChannel
 from cqrsbus.errors import ConnectionLostError
 from cqrsbus.links.channel import Channel, Terms
+from cqrsbus.links.unbuffered_outbox import UnbufferedOutbox
 from cqrsbus.testing.faults import Faults
 from cqrsbus.testing.held import Held
 from cqrsbus.wire.frames import Frame, Kind
-from cqrsbus.wire.origin import Origin
 
 _HEARTBEAT: Final = frozenset({Kind.PING, Kind.PONG})
 _MESSAGES: Final = frozenset({Kind.SEND, Kind.ASK, Kind.PUBLISH})
@@ -92,8 +92,8 @@ class TappedChannel:
         self._reading = anyio.CancelScope()
         self._is_cut = False
         self._refunds: list[Frame] = []
-        #: None: whatever is put is looked at here.
-        self.outbox = None
+        #: Not the real one: whatever is put is looked at here.
+        self.outbox = UnbufferedOutbox(self)
         self.held = Held()
         self.closed = anyio.Event()
 
@@ -129,27 +129,6 @@ class TappedChannel:
             self._put_message(frame)
         elif frame.kind != Kind.CANCEL or not self.held.remove(frame.id):
             self._channel.put(frame)
-
-    def publish(self, topic: str, origin: Origin, number: int, body: bytes) -> None:
-        """See :meth:`Channel.publish`."""
-        self.put(Frame.of(Kind.PUBLISH, topic=topic.encode(), header=origin.header(number), body=body))
-
-    def ask(self, topic: str, origin: Origin, number: int, body: bytes, id: int, ttl: int, enough: int) -> None:
-        """See :meth:`Channel.ask`."""
-        frame = Frame.of(Kind.ASK, topic=topic.encode(), header=origin.header(number), body=body, id=id, ttl=ttl)
-        self.put(frame)
-
-    def answer(self, id: int, header: bytes, body: bytes, now: bool) -> None:
-        """See :meth:`Channel.answer`."""
-        self.put(Frame.of(Kind.REPLY, id=id, header=header, body=body))
-
-    def put_portion(self, frame: Frame, enough: int) -> None:
-        """See :meth:`Channel.put_portion`."""
-        self.put(frame)
-
-    def put_now(self, frame: Frame) -> None:
-        """See :meth:`Channel.put_now`."""
-        self.put(frame)
 
     async def listen(self, consume: Callable[[list[Frame]], bool]) -> None:
         """See :meth:`Channel.listen`."""

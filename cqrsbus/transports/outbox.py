@@ -59,7 +59,14 @@ class Outbox(SendBuffer):
         self.flush_soon()
 
     def put_portion(self, frame: Frame, enough: int) -> None:
-        """Add a frame, to be sent soon, and at once if so many wait; see :data:`LEAST_AT_ONCE`."""
+        """Add a frame of several that are put one after the other; when so many wait, they are sent.
+
+        For who knows how many there will be: what is sent first is worked on while the rest is put.
+
+        Args:
+            frame: The frame.
+            enough: How many frames make a portion; see :data:`LEAST_AT_ONCE`.
+        """
         self.put(frame)
         if LEAST_AT_ONCE <= len(self.chunks) >= enough:
             self.flush_nowait()
@@ -67,7 +74,17 @@ class Outbox(SendBuffer):
             self.flush_soon()
 
     def ask(self, topic: str, origin: Origin, number: int, body: bytes, id: int, ttl: int, enough: int) -> None:
-        """Add a query, to be sent soon, and perhaps with others; at once if so many wait, or none is enough."""
+        """Add a query, to be sent soon, and perhaps with others.
+
+        Args:
+            topic: Where it goes.
+            origin: What it says of itself, but for its number.
+            number: Its number.
+            body: The encoded query.
+            id: The request's number.
+            ttl: Milliseconds to answer it; 0 is no limit.
+            enough: See :meth:`put_portion`; 0 sends it now.
+        """
         self.put_query(topic, origin, number, body, id, ttl)
         if not enough or LEAST_AT_ONCE <= self.waiting >= min(enough, FRAMES_AT_ONCE):
             self.flush_nowait()
@@ -75,7 +92,14 @@ class Outbox(SendBuffer):
             self.flush_soon()
 
     def answer(self, id: int, header: bytes, body: bytes, now: bool) -> None:
-        """Add an answer, to be sent soon, and perhaps with others; or at once."""
+        """Add an answer to what was delivered in a batch, to be sent soon, and perhaps with others.
+
+        Args:
+            id: The delivery's number.
+            header: What it says of itself.
+            body: The encoded answer.
+            now: Whether it and what is buffered are sent now; see :meth:`put_now`.
+        """
         self.put_answer(id, header, body)
         if now or self.waiting >= FRAMES_AT_ONCE:
             self.flush_nowait()
@@ -83,12 +107,22 @@ class Outbox(SendBuffer):
             self.flush_soon()
 
     def put_now(self, frame: Frame) -> None:
-        """Add a frame, and send it at once; nobody is woken for what is sent already."""
+        """Send a frame and what is buffered at once, not with all that is put until the next turn of the event loop.
+
+        For who is about to wait for the answer and knows of nobody else: it saves a switch of tasks.
+        """
         self.put(frame)
         self.flush_nowait()
 
     def publish(self, topic: str, origin: Origin, number: int, body: bytes) -> None:
-        """Add an event, to be sent soon, and perhaps with others."""
+        """Add an event, to be sent soon, and perhaps with others.
+
+        Args:
+            topic: Where it goes.
+            origin: What it says of itself, but for its number.
+            number: Its number.
+            body: The encoded event.
+        """
         if self.put_event(topic, origin, number, body):
             self.flush_soon()
 

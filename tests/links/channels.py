@@ -6,10 +6,9 @@ import anyio
 
 from cqrsbus.errors import BusError
 from cqrsbus.links.call import Call
-from cqrsbus.links.channel import Channel, Terms
-from cqrsbus.transports.outbox import Outbox
+from cqrsbus.links.channel import AnyOutbox, Channel, Terms
+from cqrsbus.links.unbuffered_outbox import UnbufferedOutbox
 from cqrsbus.wire.frames import Frame, Kind
-from cqrsbus.wire.origin import Origin
 
 
 class FakeChannel:
@@ -17,7 +16,7 @@ class FakeChannel:
 
     def __init__(self, *, heartbeat: float = 0, max_frame: int = 4096, max_header: int = 256) -> None:
         self.terms = Terms(heartbeat, max_frame, max_header, 65536, 16)
-        self.outbox: Outbox | None = None
+        self.outbox: AnyOutbox = UnbufferedOutbox(self)
         self.last_received = self.last_sent = 0.0
         self.roomy = True
         #: What was put and not taken.
@@ -59,22 +58,6 @@ class FakeChannel:
     def put(self, frame: Frame) -> None:
         self.frames.append(frame)
         self._wake()
-
-    def publish(self, topic: str, origin: Origin, number: int, body: bytes) -> None:
-        self.put(Frame.of(Kind.PUBLISH, topic=topic.encode(), header=origin.header(number), body=body))
-
-    def ask(self, topic: str, origin: Origin, number: int, body: bytes, id: int, ttl: int, enough: int) -> None:
-        header = origin.header(number)
-        self.put_portion(Frame.of(Kind.ASK, topic=topic.encode(), header=header, body=body, id=id, ttl=ttl), enough)
-
-    def answer(self, id: int, header: bytes, body: bytes, now: bool) -> None:
-        self.put(Frame.of(Kind.REPLY, id=id, header=header, body=body))
-
-    def put_portion(self, frame: Frame, enough: int) -> None:
-        self.put(frame)
-
-    def put_now(self, frame: Frame) -> None:
-        self.put(frame)
 
     async def wait_room(self) -> None:
         raise NotImplementedError

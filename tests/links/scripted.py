@@ -10,9 +10,9 @@ from cqrsbus.links.broker_link import BrokerLink
 from cqrsbus.links.channel import Terms
 from cqrsbus.links.outgoing import Outgoing
 from cqrsbus.links.port import LinkStatus, Sink, SubscriptionSpec
+from cqrsbus.links.unbuffered_outbox import UnbufferedOutbox
 from cqrsbus.wire.envelope import Envelope
 from cqrsbus.wire.frames import Frame, Kind
-from cqrsbus.wire.origin import Origin
 
 TERMS = Terms(heartbeat=0, max_frame=65536, max_header=8192, publish_window=4096, max_open_requests=4)
 NOTHING: list[tuple[SubscriptionSpec, Sink]] = []
@@ -23,7 +23,7 @@ class FakeChannel:
 
     def __init__(self) -> None:
         self.terms = TERMS
-        self.outbox = None
+        self.outbox = UnbufferedOutbox(self)
         self.last_received = self.last_sent = 0.0
         self.roomy = True
         self.closed = False
@@ -36,22 +36,6 @@ class FakeChannel:
         if not self.closed:
             self._said.append(frame)
             self._spoke.set()
-
-    def publish(self, topic: str, origin: Origin, number: int, body: bytes) -> None:
-        self.put(Frame.of(Kind.PUBLISH, topic=topic.encode(), header=origin.header(number), body=body))
-
-    def ask(self, topic: str, origin: Origin, number: int, body: bytes, id: int, ttl: int, enough: int) -> None:
-        header = origin.header(number)
-        self.put_portion(Frame.of(Kind.ASK, topic=topic.encode(), header=header, body=body, id=id, ttl=ttl), enough)
-
-    def answer(self, id: int, header: bytes, body: bytes, now: bool) -> None:
-        self.put(Frame.of(Kind.REPLY, id=id, header=header, body=body))
-
-    def put_portion(self, frame: Frame, enough: int) -> None:
-        self.put(frame)
-
-    def put_now(self, frame: Frame) -> None:
-        self.put(frame)
 
     def has_room(self) -> bool:
         return self.roomy

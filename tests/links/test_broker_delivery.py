@@ -6,6 +6,7 @@ import pytest
 from cqrsbus.errors import Code, PayloadTooLargeError, ProtocolError
 from cqrsbus.links.broker_delivery import BrokerDelivery
 from cqrsbus.links.source import Source
+from cqrsbus.links.unbuffered_outbox import UnbufferedOutbox
 from cqrsbus.wire.envelope import Envelope, encode_envelope
 from cqrsbus.wire.frames import Flag, Frame, Kind
 from cqrsbus.wire.header import decode_header, encode_header
@@ -139,16 +140,24 @@ class TestSettling:
         assert 100 < len(str(short["reason"])) < 200
 
 
-class Answered(FakeChannel):
+class NotingAnswers(UnbufferedOutbox):
     """It notes which answers were to be sent now."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, channel: FakeChannel) -> None:
+        super().__init__(channel)
         self.now: list[bool] = []
 
     def answer(self, id: int, header: bytes, body: bytes, now: bool) -> None:
         self.now.append(now)
         super().answer(id, header, body, now)
+
+
+class Answered(FakeChannel):
+    """A channel with such an outbox."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.outbox = self.answers = NotingAnswers(self)
 
 
 class TestBatches:
@@ -173,7 +182,7 @@ class TestBatches:
         second.reply("application/json", b"2")
         first.reply("application/msgpack", b"1")
         first.reply("application/msgpack", b"again")
-        assert channel.now == [False, True]
+        assert channel.answers.now == [False, True]
         json = encode_header({"ct": "application/json"})
         assert channel.frames == [
             Frame.of(Kind.REPLY, id=6, header=json, body=b"2"), Frame.of(Kind.REPLY, id=5, body=b"1")
@@ -184,7 +193,7 @@ class TestBatches:
         first, second = self.two(channel)
         first.fail(Code.REMOTE_ERROR, {"type": "E"})
         second.hand_back()
-        assert channel.now == []
+        assert channel.answers.now == []
         assert [(frame.kind, frame.id) for frame in channel.frames] == [(Kind.REPLY, 5), (Kind.NACK, 6)]
 
     def test_an_answer_that_is_too_large_is_a_failure(self) -> None:

@@ -11,6 +11,7 @@ from cqrsbus.links.calls import OpenCalls
 from cqrsbus.links.line import Line
 from cqrsbus.links.outgoing import Outgoing
 from cqrsbus.links.requests import Requests
+from cqrsbus.links.unbuffered_outbox import UnbufferedOutbox
 from cqrsbus.wire.envelope import Envelope
 from cqrsbus.wire.frames import MAX_U32, Flag, Frame, Kind
 from cqrsbus.wire.origin import Origin
@@ -20,16 +21,28 @@ from tests.links.scripted import outgoing
 pytestmark = pytest.mark.anyio
 
 
-class Portions(FakeChannel):
+class NotingPortions(UnbufferedOutbox):
     """It notes what was said to be enough for a portion."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, channel: FakeChannel) -> None:
+        super().__init__(channel)
         self.enough: list[int] = []
 
     def put_portion(self, frame: Frame, enough: int) -> None:
         self.enough.append(enough)
         super().put_portion(frame, enough)
+
+    def ask(self, topic: str, origin: Origin, number: int, body: bytes, id: int, ttl: int, enough: int) -> None:
+        self.enough.append(enough)
+        super().ask(topic, origin, number, body, id, ttl, enough)
+
+
+class Portions(FakeChannel):
+    """A channel with such an outbox."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.outbox = self.portions = NotingPortions(self)
 
 
 @pytest.fixture
@@ -116,7 +129,7 @@ async def test_queries_that_say_the_same_may_be_joined(channel: Portions, calls:
     requests = Requests(line, calls)
     for number in range(5):
         assert requests.ask(Outgoing("t", None, b"x", origin, number), timeout=0.3) is not None
-    assert channel.enough == [0, 1, 1, 2, 2]
+    assert channel.portions.enough == [0, 1, 1, 2, 2]
     assert [(frame.id, frame.ttl, frame.header) for frame in channel.frames] == [
         (1 + number, 300, origin.header(number)) for number in range(5)
     ]
@@ -147,7 +160,7 @@ async def test_a_command_says_what_it_waits_for(requests: Requests, channel: Por
 async def test_queries_and_commands_are_sent_in_halves(requests: Requests, channel: Portions) -> None:
     for _ in range(5):
         assert requests.ask(outgoing(), timeout=None) is not None
-    assert channel.enough == [1, 1, 2, 2]
+    assert channel.portions.enough == [1, 1, 2, 2]
     assert requests.make(Verb.SEND, Kind.SEND, Flag.NONE, outgoing(), None) is not None
-    assert channel.enough == [1, 1, 2, 2, 3]
+    assert channel.portions.enough == [1, 1, 2, 2, 3]
     assert [frame.kind for frame in channel.frames] == [Kind.ASK] * 5 + [Kind.SEND]

@@ -130,7 +130,7 @@ async def test_what_is_put_now_is_sent_with_what_is_buffered_and_without_the_wri
             channel = await open_channel(url, "service", "instance")
             # Nobody runs the channel's writer.
             channel.put(Frame(Kind.PING, id=1))
-            channel.put_now(Frame(Kind.PING, id=2))
+            channel.outbox.put_now(Frame(Kind.PING, id=2))
             await gone.wait()
             channel.close()
     assert received == [(Kind.PING, 1), (Kind.PING, 2)]
