@@ -60,11 +60,13 @@ class TestWhereItIsLost:
             bus = made.bus
             assert isinstance(bus._link, BrokerLink)
             line = bus._link._line
-            line.channel, channel = None, line.channel  # as while it reconnects
+            channel = line.channel
+            assert channel is not None
+            line.disconnect()  # as while it reconnects
             with pytest.raises(DeadlineExceededError) as caught:
                 await bus.ask("cook", "soup", timeout=0.01)
             assert caught.value.stage == "connect"
-            line.channel = channel
+            line.connect(channel)
 
     @pytest.mark.parametrize(("waits_in", "stage"), [("the broker", "queue"), ("the handler's process", "handler")])
     async def test_waiting_for_its_turn_and_then_it_is_never_started(self, url: str, waits_in: str, stage: str) -> None:
