@@ -123,7 +123,8 @@ class ConnectionLostError(BusError):
 class DeliveryUnknownError(ConnectionLostError):
     """A command left this process but its confirmation never came: it may or may not have arrived.
 
-    Sending again with the same ``message_id`` is safe with a broker that has a store.
+    Sending it again may have it handled twice, also with the same ``message_id``: the broker does not compare ids. A
+    handler that remembers which ids it has handled makes it safe.
     """
 
     code = Code.DELIVERY_UNKNOWN

@@ -63,11 +63,17 @@ class _Request(_Message, metaclass=ModelMetaclass):
 
 
 class Command(_Request, metaclass=ModelMetaclass):
-    """A request to change something: ``class NewEmail(Command, topic="event.email.new")``."""
+    """A request to change something: ``class NewEmail(Command, topic="event.email.new")``.
+
+    The class keyword ``raises=[MailboxLocked]`` names the exceptions that its caller gets as they are.
+    """
 
 
 class Query(_Request, Generic[R_co], metaclass=ModelMetaclass):
-    """A question with an answer of the type R: ``class Find(Query[Found], topic="email.find")``."""
+    """A question with an answer of the type R: ``class Find(Query[Found], topic="email.find")``.
+
+    The class keyword ``raises=[MailboxLocked]`` names the exceptions that its caller gets as they are.
+    """
 
 
 class Event(_Message, metaclass=ModelMetaclass):

@@ -8,7 +8,7 @@ from cqrsbus.broker.limits import BrokerLimits
 from cqrsbus.errors import ProtocolError
 from cqrsbus.version import PRODUCT
 from cqrsbus.wire.frames import Frame, Kind
-from cqrsbus.wire.header import Fields, decode_header, encode_header, text
+from cqrsbus.wire.header import Fields, decode_header, encode_header, refuse_unknown, text
 
 MAX_NAME = 64
 #: Names are written to logs, where a line break or a control character could forge or hide a line.
@@ -40,8 +40,7 @@ def read_hello(frame: Frame) -> Hello:
         ProtocolError: BAD_FRAME, a field is missing, unknown or malformed.
     """
     fields = decode_header(frame.header)
-    if not fields.keys() <= _KNOWN:
-        raise ProtocolError(f"unknown header fields; known are {', '.join(sorted(_KNOWN))}")
+    refuse_unknown(fields, _KNOWN)
     product = text(fields, "product", limit=MAX_NAME, default="")
     return Hello(_name(fields, "service"), _name(fields, "instance"), product)
 

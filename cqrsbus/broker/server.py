@@ -83,7 +83,7 @@ class Broker:
 
     @property
     def connections(self) -> int:
-        """How many clients are connected over sockets."""
+        """The number of clients that are connected over sockets; those inside this process are not counted."""
         return len(self._sessions)
 
     async def __aenter__(self) -> Self:

@@ -178,6 +178,8 @@ class Bus(HandlerGroup, Caller):
             TopologyError: The broker refused a handler, for instance because another service owns its command; or what
                 is required is not handled, or not with types that fit.
             InvalidMessageError: A handler's declared type cannot be carried.
+            QueueFullError: It has more handlers than the broker allows a connection (``max_subscriptions``).
+            RuntimeError: The bus is running already.
         """
         if self._link is not None:
             raise RuntimeError("the bus is running already")

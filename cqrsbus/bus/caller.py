@@ -70,11 +70,16 @@ class Caller(SeveralAnswers):
             QueueFullError: Too many already wait for the handler.
             DeadlineExceededError: No handler was free in time; it will not be handled. With ``wait``: it was not
                 handled in time, and may still be.
-            DeliveryUnknownError: The connection was lost before the confirmation; it may or may not be handled.
-            RemoteError, InvalidMessageError: With ``wait``: the handler failed, or could not read it. Or one of the
-                declared exceptions.
+            DeliveryUnknownError: The connection was lost before the confirmation (with ``wait``, the answer), or the
+                broker said nothing in time; it may or may not be handled.
+            HandlerLostError: With ``wait``: the handler's process went away, or was stopped, before it had ended.
+            RemoteError: With ``wait``: the handler failed. Or one of the declared exceptions.
+            InvalidMessageError: It, or what is said of it, cannot be written. With ``wait``: the handler could not read
+                it.
+            InvalidTopicError: The topic is malformed, or there is none.
             TypeError: ``raises`` has what cannot be declared.
             PayloadTooLargeError: It does not fit into a frame.
+            RuntimeError: The bus is not running.
         """
         calls = self._nowait or self._running("send")
         if self._around is not None:
@@ -178,7 +183,10 @@ class Caller(SeveralAnswers):
 
         Raises:
             DeadlineExceededError: There was no connection, or no room, in time.
+            InvalidMessageError: It, or what is said of it, cannot be written.
+            InvalidTopicError: The topic is malformed, or there is none.
             PayloadTooLargeError: It does not fit into a frame.
+            RuntimeError: The bus is not running.
         """
         calls = self._nowait or self._running("publish")
         if self._around is not None:
@@ -199,6 +207,8 @@ class Caller(SeveralAnswers):
         self, pattern: str, into: object = Any, *, group: str = "", timeout: float | None = DEFAULT_TIMEOUT
     ) -> Subscription[Any]:
         """Listen to events from now on: ``async with bus.subscribe("event.>", Stored) as messages``.
+
+        Each event comes at most once: see :class:`Subscription`.
 
         Args:
             pattern: A topic or pattern.

@@ -59,7 +59,7 @@ class Handler:
         call: ``call(message, context)`` calls the function with the arguments it declared.
         is_async: Calling it gives an awaitable; a sync function runs in a worker thread.
         is_stream: It is an async generator function.
-        group: Of all event handlers with the same group, one gets each event; None for each one its own.
+        group: Of all event handlers with the same topic and group, one gets each event; None for each one its own.
         concurrency: How many messages may be handled at the same time.
         prefetch: How many messages to have in hand at most; None for :data:`LEAST_PREFETCH`, or :data:`EVENT_PREFETCH`,
             or the concurrency if that is more.

@@ -141,9 +141,13 @@ class HandlerGroup:
     ) -> Callable[[TakesMessageReturnsNone], TakesMessageReturnsNone]:
         """Declare the function below to be a handler of events.
 
+        It gets each event at most once: what is published while it is not connected it has missed, and so has one that
+        stands still for too long (``stall_timeout`` of the broker) while publishers are held back for it.
+
         Args:
             topic: The events' topic, or a pattern; None for the topic of the message's class.
-            group: Of all handlers with the same group, in all instances, one gets each event; None: every one does.
+            group: Of all handlers with this topic or pattern and this group, in all instances and services, one gets
+                each event; None: every one does.
             concurrency: How many events may be handled at the same time; with more than 1 their order is not kept,
                 but for ``ordered_by``.
             prefetch: How many events this process has in hand at most, waiting or worked on; default: 64, without a

@@ -27,6 +27,10 @@ class Subscription(Generic[T]):
     An event counts as handled when it is taken. How many wait to be taken is bounded by the subscription's
     credit; beyond that they wait in the broker. One that does not fit the declared type is logged and passed over.
     Iterating ends when the bus is closed, and for other tasks when the subscription is left.
+
+    Each event comes at most once. What is published while the bus reconnects is missed. Who takes nothing for too long
+    (``stall_timeout`` of the broker) while publishers are held back for it is cut off, and reconnects; what waits for a
+    group is dropped.
     """
 
     def __init__(self, pattern: str, into: MessageType[T], start: Callable[[Sink], Awaitable[Subscribed]]) -> None:

@@ -13,7 +13,7 @@ app = typer.Typer(
     cls=Commands,
     help="Commands, queries and events between processes.",
     epilog="Settings may also be given as CQRSBUS_* variables and in cqrsbus.toml. Exit codes: 0 done, 1 failed, "
-    "2 used wrongly, 3 the remote handler failed, 4 no broker reached, 5 no answer in time.",
+    "2 used wrongly, 3 the remote handler failed or was lost, 4 no broker reached, 5 no answer in time.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

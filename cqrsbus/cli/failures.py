@@ -1,16 +1,16 @@
 """How a command fails: one line on stderr, and an exit code that a script can tell apart.
 
-====  =======================================================================
+====  ====================================================================================
 code  meaning
-====  =======================================================================
+====  ====================================================================================
 0     done
 1     failed: nobody handles the topic, a queue is full, the port is in use...
 2     used wrongly: an unknown option, a malformed topic, a bad setting
-3     the handler at the other end failed, or could not read the message
-4     no broker was reached, or the connection to it was lost
+3     the handler at the other end failed, was lost, or could not read the message
+4     no broker was reached, or the connection to it was lost, or a command was not confirmed
 5     no answer in time
-130   interrupted by ctrl-C while waiting for an answer
-====  =======================================================================
+128+  ended by a signal while waiting for an answer: 130 by ctrl-C, 143 by SIGTERM
+====  ====================================================================================
 """
 
 import json
@@ -29,6 +29,7 @@ from cqrsbus.errors import (
     ConnectError,
     ConnectionLostError,
     DeadlineExceededError,
+    HandlerLostError,
     InvalidMessageError,
     InvalidTopicError,
     ListenError,
@@ -51,6 +52,8 @@ class ExitCode(IntEnum):
 _EXIT_CODES: tuple[tuple[type[BusError], ExitCode], ...] = (
     (RemoteError, ExitCode.REMOTE),
     (InvalidMessageError, ExitCode.REMOTE),
+    # The broker is there, unlike with the class that this one is of.
+    (HandlerLostError, ExitCode.REMOTE),
     (ListenError, ExitCode.FAILED),
     (ConnectError, ExitCode.UNREACHABLE),
     (ConnectionLostError, ExitCode.UNREACHABLE),

@@ -22,9 +22,12 @@ from cqrsbus.routing.peer import Peer, Subscription
 from cqrsbus.routing.topic_index import TopicIndex
 from cqrsbus.topics import validate_pattern, validate_topic
 from cqrsbus.wire.frames import Frame
-from cqrsbus.wire.header import Fields, decode_header, flag, number, text
+from cqrsbus.wire.header import Fields, decode_header, flag, number, refuse_unknown, text
 
 MAX_GROUP_NAME: Final = 255
+
+_SUBSCRIBE_FIELDS: Final = frozenset({"kind", "group", "messages", "bytes", "batches"})
+_DESCRIBE_FIELDS: Final = frozenset({"kind"})
 
 
 class Topology:
@@ -68,6 +71,7 @@ class Topology:
             PayloadTooLargeError: The subscription, or all of the peer's, say too much of themselves.
         """
         fields = decode_header(frame.header)
+        refuse_unknown(fields, _SUBSCRIBE_FIELDS)
         kind = _kind(fields)
         if frame.channel == 0 or frame.channel in peer.subscriptions:
             raise ProtocolError(f"channel {frame.channel} cannot be subscribed: it is 0 or in use")
@@ -111,7 +115,9 @@ class Topology:
             ProtocolError: The frame is malformed.
             InvalidTopicError: It is not a topic.
         """
-        kind = _kind(decode_header(frame.header))
+        fields = decode_header(frame.header)
+        refuse_unknown(fields, _DESCRIBE_FIELDS)
+        kind = _kind(fields)
         validate_topic(frame.topic)
         found: dict[tuple[str, bytes], Subscription] = {}
         for group in self._groups(kind, frame.topic_bytes):

@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from cqrsbus.errors import ProtocolError
-from cqrsbus.wire.header import Fields, Value, decode_header, encode_header, text
+from cqrsbus.wire.header import Fields, Value, decode_header, encode_header, refuse_unknown, text
 
 MAX_ID_LENGTH: Final = 128
 MAX_CONTENT_TYPE_LENGTH: Final = 64
@@ -69,8 +69,7 @@ def decode_envelope(data: bytes) -> Envelope:
     if is_short(data):
         return Envelope(str(data[SHORT_HEAD:], "ascii"))
     fields = decode_header(data)
-    if not fields.keys() <= _KNOWN:
-        raise ProtocolError(f"unknown header fields; known are {', '.join(sorted(_KNOWN))}")
+    refuse_unknown(fields, _KNOWN)
     message_id = text(fields, "id", limit=MAX_ID_LENGTH)
     if not message_id:
         raise ProtocolError("header field 'id' is empty")

@@ -65,6 +65,20 @@ def decode_header(data: bytes) -> Fields:
     return checked
 
 
+def refuse_unknown(fields: Fields, known: frozenset[str]) -> None:
+    """Refuse a header with a field that has no meaning here, so that a later version can give it one.
+
+    Args:
+        fields: The header.
+        known: The fields that have one.
+
+    Raises:
+        ProtocolError: BAD_FRAME, there is another.
+    """
+    if not fields.keys() <= known:
+        raise ProtocolError(f"unknown header fields; known are {', '.join(sorted(known))}")
+
+
 def text(fields: Fields, key: str, *, limit: int, default: str | None = None) -> str:
     """Take a text out of a header map.
 

@@ -17,7 +17,7 @@ from cqrsbus.cli.failures import CommandError, ExitCode, UsageError, exit_code_o
         (errors.AuthError("no"), ExitCode.UNREACHABLE),
         (errors.ConnectionLostError("no"), ExitCode.UNREACHABLE),
         (errors.DeliveryUnknownError("no"), ExitCode.UNREACHABLE),
-        (errors.HandlerLostError("no"), ExitCode.UNREACHABLE),
+        (errors.HandlerLostError("no"), ExitCode.REMOTE),
         (errors.DeadlineExceededError("no"), ExitCode.TIMEOUT),
         (errors.InvalidTopicError("no"), ExitCode.USAGE),
         (errors.NoHandlerError("no"), ExitCode.FAILED),

@@ -105,7 +105,14 @@ def test_a_malformed_topic_is_refused(topic: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "header"), [(0, {"kind": "query"}), (1, {}), (1, {"kind": "other"}), (1, {"kind": 5})]
+    ("number", "header"),
+    [
+        (0, {"kind": "query"}),
+        (1, {}),
+        (1, {"kind": "other"}),
+        (1, {"kind": 5}),
+        (1, {"kind": "query", "colour": "red"}),
+    ],
 )
 def test_a_malformed_description_ends_the_connection(number: int, header: dict[str, Any]) -> None:
     scenario = Scenario("desk")

@@ -81,6 +81,7 @@ def test_subscriptions_are_bounded() -> None:
         {"group": "g" * 256},
         {"kind": "rumour"},
         {"kind": 1},
+        {"colour": "red"},
     ],
 )
 def test_a_malformed_wish_is_refused_and_leaves_no_trace(kind: str, fields: dict[str, Value]) -> None:
