@@ -20,7 +20,6 @@ from anyio.lowlevel import checkpoint_if_cancelled
 
 from cqrsbus.background import Background
 from cqrsbus.errors import AuthError, ConnectError, ConnectionLostError
-from cqrsbus.links.answer import nothing_in
 from cqrsbus.links.backoff import FullJitter
 from cqrsbus.links.broker_calls import BrokerCalls, deadline_of
 from cqrsbus.links.call import Verb
@@ -51,6 +50,8 @@ class BrokerLink(BrokerCalls):
         self._conversation: Conversation | None = None
         self._subscriptions: dict[int, LocalSubscription] = {}
         self._numbers = count(1)
+        #: Whether no more deliveries are wanted, over whatever connection.
+        self._draining = False
 
     @property
     def status(self) -> LinkStatus:
@@ -65,7 +66,7 @@ class BrokerLink(BrokerCalls):
     async def run(self, handlers: Sequence[tuple[SubscriptionSpec, Sink]], *, task_status: TaskStatus[None]) -> None:
         """See :meth:`Link.run`."""
         for spec, sink in handlers:
-            self._add(spec, sink)
+            self._add(LocalSubscription(next(self._numbers), spec, sink))
         try:
             async with Background() as tasks:
                 tasks.start_soon(let_time_pass, self._calls)
@@ -81,7 +82,8 @@ class BrokerLink(BrokerCalls):
     async def subscribe(self, spec: SubscriptionSpec, sink: Sink, *, timeout: float | None) -> Subscribed:
         """See :meth:`Link.subscribe`."""
         await checkpoint_if_cancelled()
-        subscription = self._add(spec, sink)
+        subscription = LocalSubscription(next(self._numbers), spec, sink, established=False)
+        self._add(subscription)
         deadline = deadline_of(timeout)
         try:
             channel = await wait_connected(self._line, deadline, spec.pattern)
@@ -89,12 +91,14 @@ class BrokerLink(BrokerCalls):
                 await self._confirm(subscription, channel, timeout, deadline)
                 channel = await wait_connected(self._line, deadline, spec.pattern)
         except BaseException:
-            await self.remove(subscription)
+            # Whoever leaves, or whose time is over, waits for nothing more.
+            self._forget(subscription, self._calls.next_number())
             raise
         return _Subscribed(self, subscription)
 
     async def drain(self) -> None:
         """See :meth:`Link.drain`."""
+        self._draining = True
         if self._conversation is not None:
             await self._conversation.drain()
 
@@ -138,7 +142,9 @@ class BrokerLink(BrokerCalls):
 
         self._window.reset(channel.terms.publish_window)
         self._calls.most = float(channel.terms.max_open_requests)
-        self._conversation = Conversation(channel, self._calls, self._window, self._subscriptions)
+        # While what was begun is finished, its calls may need a connection; nothing new is to come over it.
+        wanted = {} if self._draining else self._subscriptions
+        self._conversation = Conversation(channel, self._calls, self._window, wanted)
         reason = "the bus is closed"
         try:
             self._line.note(await self._conversation.run(on_ready=set_ready))
@@ -156,33 +162,39 @@ class BrokerLink(BrokerCalls):
 
     # Subscriptions.
 
-    def _add(self, spec: SubscriptionSpec, sink: Sink) -> LocalSubscription:
-        subscription = LocalSubscription(next(self._numbers), spec, sink)
+    def _add(self, subscription: LocalSubscription) -> None:
         self._subscriptions[subscription.number] = subscription
-        return subscription
 
     async def _confirm(
         self, subscription: LocalSubscription, channel: Channel, timeout: float | None, deadline: float
     ) -> None:
-        call = self._calls.open(Verb.SUBSCRIBE, subscription.spec.pattern, timeout=timeout, deadline=deadline)
-        # A lost connection is no failure: the subscription is restored with all the others.
+        pattern = subscription.spec.pattern
+        if self._draining:
+            raise ConnectionLostError("the bus is being closed: no more events are taken", topic=pattern)
+        call = self._calls.open(Verb.SUBSCRIBE, pattern, timeout=timeout, deadline=deadline)
+        # A lost connection is no failure: there will be another.
         with suppress(ConnectionLostError):
             call.put(subscription.request(call.id, channel), channel.outbox)
             await self._answer(call, partial(subscription.confirm, channel))
 
     async def remove(self, subscription: LocalSubscription) -> None:
-        """Forget a subscription, even while being cancelled: nothing may be delivered afterwards."""
+        """Forget a subscription, and wait until the broker has; nothing is delivered from now on."""
+        call = self._calls.open(Verb.SUBSCRIBE, subscription.spec.pattern, timeout=None, deadline=math.inf)
+        try:
+            if self._forget(subscription, call.id):
+                with anyio.move_on_after(UNSUBSCRIBE_TIMEOUT), suppress(ConnectionLostError):
+                    await call.end()
+        finally:
+            self._calls.close(call)
+
+    def _forget(self, subscription: LocalSubscription, number: int) -> bool:
+        """Let nothing more be delivered, and tell the broker with this number; returns whether it can be told."""
         self._subscriptions.pop(subscription.number, None)
         if self._conversation is None:
-            return
+            return False
         # Not only when all is in place: it may be being restored right now.
-        channel = self._conversation.channel
-        with anyio.move_on_after(UNSUBSCRIBE_TIMEOUT, shield=True):
-            call = self._calls.open(Verb.SUBSCRIBE, subscription.spec.pattern, timeout=None, deadline=math.inf)
-            frame = Frame(Kind.UNSUBSCRIBE, channel=subscription.number, id=call.id)
-            with suppress(ConnectionLostError):
-                call.put(frame, channel.outbox)
-                await self._answer(call, nothing_in)
+        self._conversation.channel.put(Frame(Kind.UNSUBSCRIBE, channel=subscription.number, id=number))
+        return True
 
 
 class _Subscribed:

@@ -2,7 +2,8 @@
 
 The rules:
 
-1. Every subscription is restored, and confirmed, before the connection is called ready.
+1. Every subscription is restored, and confirmed, before the connection is called ready; one that was never there yet
+   is the business of who asks for it.
 2. Whoever is silent for ``heartbeat`` seconds says PING; who hears nothing for 2.5 times that gives up.
 3. The broker's last words are read before a broken connection is reported.
 """
@@ -51,7 +52,7 @@ class Conversation:
         self._window = window
         self._subscriptions = subscriptions
         self._drained = anyio.Event()
-        self._over = False
+        self._draining = self._over = False
         self._pinged = self._ponged = 0
         self._pong = anyio.Event()
         self._reading = anyio.CancelScope()
@@ -97,6 +98,7 @@ class Conversation:
 
     async def drain(self) -> None:
         """Ask for no more deliveries and wait until none comes any more."""
+        self._draining = True
         self._channel.put(Frame(Kind.DRAIN))
         await self._drained.wait()
 
@@ -126,13 +128,13 @@ class Conversation:
 
     async def _restore(self, on_ready: Callable[[], None]) -> None:
         try:
-            # Others may subscribe meanwhile: look again until nothing is missing.
-            while missing := [s for s in self._subscriptions.values() if s.confirmed_on is not self._channel]:
-                calls = [self._request(subscription) for subscription in missing]
-                for subscription, call in zip(missing, calls, strict=True):
-                    await call.end()
-                    subscription.confirm(self._channel, call.result())
-                    self._calls.close(call)
+            # All in one go: nobody can ask for no more deliveries in between, after which none may subscribe.
+            missing = [] if self._draining else [each for each in self._subscriptions.values() if each.established]
+            calls = [self._request(subscription) for subscription in missing]
+            for subscription, call in zip(missing, calls, strict=True):
+                await call.end()
+                subscription.confirm(self._channel, call.result())
+                self._calls.close(call)
         except ConnectionLostError:
             return
         except BusError as error:

@@ -20,12 +20,14 @@ class LocalSubscription:
         number: Our number for it, the frames' channel.
         spec: What we listen to.
         sink: Where deliveries go.
+        established: Whether every connection is to have it, or only whoever asks for it, until it was confirmed once.
     """
 
-    def __init__(self, number: int, spec: SubscriptionSpec, sink: Sink) -> None:
+    def __init__(self, number: int, spec: SubscriptionSpec, sink: Sink, *, established: bool = True) -> None:
         self.number = number
         self.spec = spec
         self.sink = sink
+        self.established = established
         #: The channel on which the broker has confirmed it.
         self.confirmed_on: Channel | None = None
         self._requested_on: Channel | None = None
@@ -57,6 +59,7 @@ class LocalSubscription:
     def confirm(self, channel: Channel, confirmation: Frame) -> None:
         """The broker has accepted it, and grants this credit."""
         self.confirmed_on = channel
+        self.established = True
         self._granted = max(1, confirmation.detail)
         self._granted_bytes = max(1, min(confirmation.ttl, MAX_UNRETURNED_BYTES))
 

@@ -182,6 +182,8 @@ class TestBus:
     async def partition(self, bus: Bus | None = None) -> AsyncGenerator[None]:
         """Cut the connection and keep it cut for the length of the block; then wait until it is back.
 
+        A bus that another such block keeps cut as well is not waited for.
+
         Args:
             bus: Whose; None: that of each bus.
         """
@@ -195,7 +197,8 @@ class TestBus:
             for line in lines:
                 line.unblock()
         for member in self._members:
-            await member.bus.wait_connected()
+            if member.line in lines and not member.line.is_blocked:
+                await member.bus.wait_connected()
 
     @contextmanager
     def _taken_over(self, bus: Bus) -> Generator[None]:

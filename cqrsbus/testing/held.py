@@ -32,6 +32,13 @@ class Held:
             self._empty = anyio.Event()
         self._alarm.bring_forward(due)
 
+    def add_behind(self, frame: Frame) -> bool:
+        """Hold back what is said of a request, for as long as that is held; returns whether it is."""
+        due = next((due for due, held in self._frames if held.kind == Kind.ASK and held.id == frame.id), None)
+        if due is not None:
+            self._frames.append((due, frame))
+        return due is not None
+
     def remove(self, id: int) -> bool:
         """Forget the request of this number, whose caller has left; returns whether it was held."""
         kept = [(due, frame) for due, frame in self._frames if frame.kind == Kind.PUBLISH or frame.id != id]

@@ -5,7 +5,7 @@ The rules:
 1. Every frame but PING and PONG counts, and so does a connection that comes or goes: whoever finds the same count
    twice knows that nothing has happened in between.
 2. A fault takes a message as it is put: it is lost, or held back, and with it what comes behind it on the same topic.
-   Other topics go on.
+   Other topics go on. What is said of a request that is held back stays behind it.
 3. A cut is what pulling the cable is: what was not sent, or not read, is gone with the connection.
 """
 
@@ -21,7 +21,7 @@ from cqrsbus.links.channel import Channel, Terms
 from cqrsbus.links.unbuffered_outbox import UnbufferedOutbox
 from cqrsbus.testing.faults import Faults
 from cqrsbus.testing.held import Held
-from cqrsbus.wire.frames import Frame, Kind
+from cqrsbus.wire.frames import Flag, Frame, Kind
 
 _HEARTBEAT: Final = frozenset({Kind.PING, Kind.PONG})
 _MESSAGES: Final = frozenset({Kind.SEND, Kind.ASK, Kind.PUBLISH})
@@ -39,6 +39,7 @@ class Line:
         #: What has passed: equal numbers mean that nothing has.
         self.moves = 0
         self.channel: TappedChannel | None = None
+        self._blocks = 0
         self._open = anyio.Event()
         self._open.set()
 
@@ -46,8 +47,13 @@ class Line:
         """Tap every channel that is opened."""
 
         async def open_tapped() -> Channel:
-            await self._open.wait()
-            self.channel = TappedChannel(await opener(), self)
+            while True:
+                await self._open.wait()
+                channel = await opener()
+                if not self.is_blocked:
+                    break
+                channel.close()
+            self.channel = TappedChannel(channel, self)
             self.moves += 1
             return self.channel
 
@@ -56,7 +62,7 @@ class Line:
     @property
     def is_blocked(self) -> bool:
         """Whether it stays cut until :meth:`unblock`."""
-        return not self._open.is_set()
+        return self._blocks > 0
 
     async def cut(self) -> None:
         """Lose the connection; return when the bus has noticed."""
@@ -65,12 +71,16 @@ class Line:
             await self.channel.closed.wait()
 
     def block(self) -> None:
-        """Let no new connection come about."""
-        self._open = anyio.Event()
+        """Let no new connection come about, until :meth:`unblock` was called as often."""
+        self._blocks += 1
+        if self._open.is_set():
+            self._open = anyio.Event()
 
     def unblock(self) -> None:
         """Let the bus connect again."""
-        self._open.set()
+        self._blocks -= 1
+        if not self.is_blocked:
+            self._open.set()
 
     async def wait_nothing_held(self) -> None:
         """Wait until no message is held back."""
@@ -127,7 +137,7 @@ class TappedChannel:
         self._line.moves += frame.kind not in _HEARTBEAT
         if frame.kind in _MESSAGES:
             self._put_message(frame)
-        elif frame.kind != Kind.CANCEL or not self.held.remove(frame.id):
+        elif not self._is_of_one_held(frame):
             self._channel.put(frame)
 
     async def listen(self, consume: Callable[[list[Frame]], bool]) -> None:
@@ -164,6 +174,12 @@ class TappedChannel:
         self.held.clear()
         self._line.moves += 1
         self.closed.set()
+
+    def _is_of_one_held(self, frame: Frame) -> bool:
+        """Whether it is about a request that is held back; then that is seen to."""
+        if frame.kind == Kind.CANCEL:
+            return self.held.remove(frame.id)
+        return frame.kind == Kind.CREDIT and bool(frame.flags & Flag.OF_STREAM) and self.held.add_behind(frame)
 
     def _put_message(self, frame: Frame) -> None:
         fault = self._line.faults.strike(frame.topic)

@@ -3,6 +3,8 @@
 The rules:
 
 - A host name may have several addresses: connecting tries each in turn, listening takes the first that works.
+- An address that does not answer, as where a cable is pulled, is given up after some seconds: the system would try for
+  minutes, at longer and longer intervals, and the next address, or the next attempt, may do better.
 - An IPv6 listener takes IPv6 alone, so ``0.0.0.0`` and ``[::]`` can be listened on side by side.
 - Small frames leave at once (TCP_NODELAY); joining writes is the business of whoever has several.
 - On one machine a connect to a port where nobody listens may meet itself: the system lends the socket that very
@@ -27,6 +29,9 @@ from cqrsbus.transports.url import Address, format_url
 
 #: What the socket module takes: (host, port), for IPv6 with flow information and scope.
 SocketAddress: TypeAlias = tuple[str, int] | tuple[str, int, int, int]
+
+#: Seconds that one address has to answer.
+ANSWER_TIMEOUT = 5.0
 
 
 async def listen(address: Address, *, backlog: int) -> SocketListener:
@@ -53,10 +58,13 @@ async def connect(address: Address) -> SocketStream:
     for family, where in await _resolve(address, f"cannot connect to {url}"):
         try:
             sock = socket.socket(family, socket.SOCK_STREAM)
-            await dial(sock, where)
-            return _stream(sock, where)
+            with anyio.move_on_after(ANSWER_TIMEOUT):
+                await dial(sock, where)
+                return _stream(sock, where)
         except OSError as error:
             causes.append(_cause(where, error))
+        else:
+            causes.append(f"{where[0]}: no answer within {ANSWER_TIMEOUT:g} s")
     raise ConnectError(f"cannot connect to {url}: {'; '.join(causes)}")
 
 

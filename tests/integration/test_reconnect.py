@@ -17,6 +17,7 @@ from cqrsbus import (
     ConnectionLostError,
     DeadlineExceededError,
     DeliveryUnknownError,
+    NoHandlerError,
     TopologyError,
 )
 from cqrsbus.links.broker_link import BrokerLink
@@ -193,6 +194,53 @@ async def test_a_call_made_while_reconnecting_waits_for_the_connection(listen_ur
                 await anyio.wait_all_tasks_blocked()
                 await broker.start()
             assert answers == [8]
+
+
+@pytest.mark.parametrize("lost", ["before it is left", "while it is left"])
+async def test_a_service_that_is_being_left_takes_nothing_new_from_a_broker_that_comes_back(
+    lost: str, listen_url: str
+) -> None:
+    handled, begun, go_on = list[int](), anyio.Event(), anyio.Event()
+    service = Bus("service", drain_timeout=10)
+
+    @service.command_handler("c")
+    async def handle(number: int) -> None:
+        begun.set()
+        await go_on.wait()
+        handled.append(number)
+
+    async def leave() -> None:
+        async with service:
+            await client.send("c", 1)
+            await begun.wait()
+            if lost == "before it is left":
+                await restart()
+        # It has finished what it had begun.
+        assert handled == [1]
+
+    async def restart() -> None:
+        await broker.stop()
+        while service.status == "connected":
+            await anyio.lowlevel.checkpoint()
+        await broker.start()
+
+    with anyio.fail_after(20):
+        async with stoppable_broker(listen_url) as broker, Bus("client", broker.url) as client:
+            service.url = broker.url
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(leave)
+                await begun.wait()
+                link = service._link
+                assert isinstance(link, BrokerLink)
+                while not link._draining:
+                    await anyio.lowlevel.checkpoint()
+                if lost == "while it is left":
+                    await restart()
+                await service.wait_connected()
+                with pytest.raises(NoHandlerError):
+                    await client.send("c", 2)
+                go_on.set()
+    assert handled == [1]
 
 
 async def test_up_to_its_own_timeout(listen_url: str) -> None:

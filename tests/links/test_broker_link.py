@@ -6,6 +6,8 @@ import pytest
 from cqrsbus import (
     Code,
     ConnectError,
+    ConnectionLostError,
+    DeadlineExceededError,
     InvalidMessageError,
     QueueFullError,
 )
@@ -68,26 +70,126 @@ async def test_attempts_that_are_lost_midway_keep_no_places() -> None:
     assert outcome.error is None
 
 
+def confirmed(frame: Frame) -> Frame:
+    return Frame(Kind.CONFIRM, id=frame.id, detail=64)
+
+
+EVENTS = SubscriptionSpec(kind="event", pattern="e")
+
+
+async def subscribe(link: BrokerLink) -> None:
+    await link.subscribe(EVENTS, lambda delivery: None, timeout=None)
+
+
 async def test_who_leaves_while_being_restored_is_unsubscribed() -> None:
-    first, second, outcome, scope = FakeChannel(), FakeChannel(), Outcome(), anyio.CancelScope()
+    first, second = FakeChannel(), FakeChannel()
     async with running(first) as (link, broker), anyio.create_task_group() as tasks:
 
         async def subscribe_and_leave() -> None:
-            with scope:
-                spec = SubscriptionSpec(kind="event", pattern="e")
-                await link.subscribe(spec, lambda delivery: None, timeout=None)
+            subscribed = await link.subscribe(EVENTS, lambda delivery: None, timeout=None)
+            first.hang_up()
+            await restoring.wait()
+            await subscribed.unsubscribe()
 
-        tasks.start_soon(outcome.of, subscribe_and_leave())
+        restoring = anyio.Event()
+        tasks.start_soon(subscribe_and_leave)
+        first.say(confirmed(await first.said(Kind.SUBSCRIBE)))
+        broker.next.append(second)
+        request = await second.said(Kind.SUBSCRIBE)
+        restoring.set()
+        unsubscribe = await second.said(Kind.UNSUBSCRIBE)
+        assert unsubscribe.channel == request.channel
+        second.say(confirmed(request), confirmed(unsubscribe))
+    assert link._subscriptions == {}
+
+
+async def test_who_leaves_while_subscribing_waits_for_nobody() -> None:
+    channel, scope, left = FakeChannel(), anyio.CancelScope(), anyio.Event()
+    async with running(channel) as (link, _), anyio.create_task_group() as tasks:
+
+        async def subscribe_and_leave() -> None:
+            with scope:
+                await subscribe(link)
+            left.set()
+
+        tasks.start_soon(subscribe_and_leave)
+        request = await channel.said(Kind.SUBSCRIBE)
+        scope.cancel()
+        await left.wait()
+        await channel.said(Kind.CANCEL)
+        assert (await channel.said(Kind.UNSUBSCRIBE)).channel == request.channel
+        assert (link._subscriptions, len(link._calls)) == ({}, 0)
+
+
+async def test_whose_time_to_subscribe_is_over_waits_for_nobody_either() -> None:
+    channel = FakeChannel()
+    async with running(channel) as (link, _):
+        with pytest.raises(DeadlineExceededError):
+            await link.subscribe(EVENTS, lambda delivery: None, timeout=0.01)
+        request = await channel.said(Kind.SUBSCRIBE)
+        assert (await channel.said(Kind.UNSUBSCRIBE)).channel == request.channel
+
+
+async def test_who_is_cancelled_while_unsubscribing_waits_no_more() -> None:
+    channel, scope, left = FakeChannel(), anyio.CancelScope(), anyio.Event()
+    async with running(channel) as (link, _), anyio.create_task_group() as tasks:
+
+        async def subscribe_and_leave() -> None:
+            subscribed = await link.subscribe(EVENTS, lambda delivery: None, timeout=None)
+            with scope:
+                await subscribed.unsubscribe()
+            left.set()
+
+        tasks.start_soon(subscribe_and_leave)
+        channel.say(confirmed(await channel.said(Kind.SUBSCRIBE)))
+        await channel.said(Kind.UNSUBSCRIBE)
+        scope.cancel()
+        await left.wait()
+        assert (link._subscriptions, len(link._calls)) == ({}, 0)
+
+
+async def test_one_that_is_refused_after_a_loss_is_told_who_asked_for_it_and_harms_nobody_else() -> None:
+    first, second, outcome = FakeChannel(), FakeChannel(), Outcome()
+    async with running(first) as (link, broker), anyio.create_task_group() as tasks:
+        tasks.start_soon(outcome.of, subscribe(link))
         await first.said(Kind.SUBSCRIBE)
         first.hang_up()
         broker.next.append(second)
-        subscribe = await second.said(Kind.SUBSCRIBE)
-        scope.cancel()
-        unsubscribe = await second.said(Kind.UNSUBSCRIBE)
-        assert unsubscribe.channel == subscribe.channel
-        second.say(Frame(Kind.CONFIRM, id=subscribe.id, detail=64), Frame(Kind.CONFIRM, id=unsubscribe.id))
+        request = await second.said(Kind.SUBSCRIBE)
+        assert link.status is LinkStatus.CONNECTED
+        second.say(Frame(Kind.REJECT, id=request.id, detail=Code.QUEUE_FULL))
         await outcome.ended.wait()
-        assert link._subscriptions == {}
+        assert link.status is LinkStatus.CONNECTED
+    assert isinstance(outcome.error, QueueFullError)
+
+
+@pytest.mark.parametrize("when", ["while draining", "before"])
+async def test_after_a_loss_a_link_that_drains_takes_nothing_new(when: str) -> None:
+    first, second = FakeChannel(), FakeChannel()
+    async with running(first) as (link, broker), anyio.create_task_group() as tasks:
+        there = Outcome()
+        tasks.start_soon(there.of, subscribe(link))
+        first.say(confirmed(await first.said(Kind.SUBSCRIBE)))
+        await there.ended.wait()
+        if when == "while draining":
+            tasks.start_soon(link.drain)
+            await first.said(Kind.DRAIN)
+        first.hang_up()
+        while link.status is LinkStatus.CONNECTED:
+            await anyio.lowlevel.checkpoint()
+        if when == "before":
+            await link.drain()
+        broker.next.append(second)
+        outcome = Outcome()
+        tasks.start_soon(outcome.of, link.ask(outgoing(), timeout=None))
+        # What was begun may still ask; nothing was said before that.
+        second.say(Frame.of(Kind.REPLY, id=(await second.said(Kind.ASK)).id))
+        await outcome.ended.wait()
+        assert outcome.error is None
+        with pytest.raises(ConnectionLostError, match="being closed"):
+            await subscribe(link)
+        await second.said(Kind.UNSUBSCRIBE)
+        assert second.silent
 
 
 async def test_no_credit_is_lost_on_events_that_come_right_behind_the_confirmation() -> None:

@@ -47,10 +47,10 @@ class Talk:
         self.ready = anyio.Event()
         self.end: str | None = None
 
-    def listen(self, pattern: str) -> None:
+    def listen(self, pattern: str, *, established: bool = True) -> None:
         number = len(self.subscriptions) + 1
         spec = SubscriptionSpec(kind="event", pattern=pattern)
-        self.subscriptions[number] = LocalSubscription(number, spec, self.delivered.extend)
+        self.subscriptions[number] = LocalSubscription(number, spec, self.delivered.extend, established=established)
 
     def call(self, verb: Verb = Verb.ASK) -> Call:
         return self.calls.open(verb, "a.topic", timeout=None, deadline=math.inf)
@@ -100,22 +100,32 @@ def said(kind: Kind, id: int, code: Code, *, flags: int = Flag.NONE, **fields: s
 
 
 class TestRestoring:
-    async def test_it_is_ready_once_all_are_confirmed_those_that_came_meanwhile_too(self) -> None:
+    async def test_it_is_ready_once_all_are_confirmed_but_those_that_were_never_there_yet(self) -> None:
         talk = Talk("a", "b")
+        talk.listen("new", established=False)
         with anyio.fail_after(5):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(talk.run)
                 assert await talk.confirm() == "a"
-                talk.listen("late")
                 assert not talk.ready.is_set()
                 assert await talk.confirm() == "b"
-                await anyio.wait_all_tasks_blocked()
-                assert not talk.ready.is_set()
-                assert await talk.confirm() == "late"
                 await talk.ready.wait()
+                assert talk.channel.frames == []
                 talk.channel.end()
-        assert all(each.confirmed_on is talk.channel for each in talk.subscriptions.values())
+        confirmed = [each.spec.pattern for each in talk.subscriptions.values() if each.confirmed_on is talk.channel]
+        assert confirmed == ["a", "b"]
         assert len(talk.calls) == 0
+
+    async def test_none_is_subscribed_once_no_more_are_wanted(self) -> None:
+        talk = Talk("a")
+        with anyio.fail_after(5):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(talk.conversation.drain)
+                await talk.channel.expect(Kind.DRAIN)
+                tasks.start_soon(talk.run)
+                await talk.ready.wait()
+                assert talk.channel.frames == []
+                talk.channel.end()
 
     async def test_one_that_is_refused_ends_it(self) -> None:
         talk = Talk("a", "b")

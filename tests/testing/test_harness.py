@@ -304,6 +304,18 @@ class TestFaults:
                 await t.idle()
                 assert notes.texts == ["heard"]
 
+    async def test_a_partition_in_another_waits_for_its_own_only(self, notes: Notes, broker: str) -> None:
+        with anyio.fail_after(5):
+            async with TestBus(notes.service, notes.index, broker=broker) as t:
+                async with t.partition(notes.service):
+                    async with t.partition(notes.index):
+                        assert notes.index.status == "reconnecting"
+                    assert (notes.service.status, notes.index.status) == ("reconnecting", "connected")
+                    async with t.partition():
+                        pass
+                    assert (notes.service.status, notes.index.status) == ("reconnecting", "connected")
+                assert notes.service.status == "connected"
+
     async def test_of_a_bus_that_takes_no_part(self, notes: Notes) -> None:
         with anyio.fail_after(5):
             async with TestBus(notes.service) as t:

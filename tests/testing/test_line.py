@@ -10,7 +10,7 @@ from cqrsbus.errors import ConnectionLostError
 from cqrsbus.links.channel import Channel
 from cqrsbus.testing.faults import Faults
 from cqrsbus.testing.line import Line, TappedChannel
-from cqrsbus.wire.frames import Frame, Kind
+from cqrsbus.wire.frames import Flag, Frame, Kind
 from tests.links.channels import FakeChannel, heard
 
 pytestmark = pytest.mark.anyio
@@ -139,6 +139,24 @@ class TestFaults:
             assert (await real.expect(Kind.CANCEL)).id == 4
             await line.wait_nothing_held()
 
+    async def test_what_is_said_of_a_late_request_stays_behind_it(self) -> None:
+        async with tapped() as (real, channel, line):
+            line.faults.delay("a", 0.02, times=1)
+            channel.put(message(Kind.ASK, id=3))
+            for id in (3, 4):
+                channel.put(Frame(Kind.CREDIT, flags=Flag.OF_STREAM, id=id, detail=1))
+            said = [await real.expect_any() for _ in range(3)]
+            assert [(frame.kind, frame.id) for frame in said] == [(Kind.CREDIT, 4), (Kind.ASK, 3), (Kind.CREDIT, 3)]
+
+    async def test_who_leaves_takes_back_all_that_was_said_of_a_late_request(self) -> None:
+        async with tapped() as (real, channel, line):
+            line.faults.delay("a", 60)
+            channel.put(message(Kind.ASK, id=3))
+            channel.put(Frame(Kind.CREDIT, flags=Flag.OF_STREAM, id=3, detail=1))
+            channel.put(Frame(Kind.CANCEL, id=3))
+            await line.wait_nothing_held()
+            assert real.frames == []
+
 
 class TestACut:
     async def test_ends_who_reads(self) -> None:
@@ -193,3 +211,30 @@ class TestACut:
                 assert line.channel is None
                 line.unblock()
             assert line.channel is not None
+
+    async def test_one_that_was_being_made_when_it_was_blocked_does_not_come_about(self) -> None:
+        line, real, later = Line(Faults()), Closable(), Closable()
+        channels, opening, go_on = [later, real], anyio.Event(), anyio.Event()
+
+        async def opener() -> Channel:
+            opening.set()
+            await go_on.wait()
+            return channels.pop()
+
+        with anyio.fail_after(5):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(line.around(opener))
+                await opening.wait()
+                line.block()
+                line.block()
+                go_on.set()
+                while not real.is_closed:
+                    await anyio.lowlevel.checkpoint()
+                line.unblock()
+                await anyio.wait_all_tasks_blocked()
+                # Two kept it cut.
+                assert line.is_blocked
+                assert line.channel is None
+                line.unblock()
+        assert isinstance(line.channel, TappedChannel)
+        assert not later.is_closed

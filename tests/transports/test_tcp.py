@@ -70,6 +70,28 @@ async def test_each_address_of_a_name_is_tried(monkeypatch: pytest.MonkeyPatch) 
             await connect(f"tcp://broker.test:{port}")
 
 
+async def test_an_address_that_does_not_answer_is_given_up_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tcp, "ANSWER_TIMEOUT", 0.05)
+    # A full backlog leaves the next connection unanswered.
+    with socket.socket() as full, socket.socket() as good:
+        for server, backlog in ((full, 0), (good, 1)):
+            server.bind(("127.0.0.1", 0))
+            server.listen(backlog)
+        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", server.getsockname()) for server in (full, good)]
+
+        async def addresses(*_: Any, **__: Any) -> list[Any]:
+            return found
+
+        monkeypatch.setattr(anyio, "getaddrinfo", addresses)
+        with socket.create_connection(full.getsockname()), anyio.fail_after(5):
+            client = await connect("tcp://broker.test:1")
+            assert client.peer == f"tcp://127.0.0.1:{good.getsockname()[1]}"
+            client.close()
+            del found[1]
+            with pytest.raises(ConnectError, match=r"127\.0\.0\.1: no answer within 0\.05 s"):
+                await connect("tcp://broker.test:1")
+
+
 async def test_an_unknown_name_is_a_connect_error_naming_it(monkeypatch: pytest.MonkeyPatch) -> None:
     async def unknown(*_: Any, **__: Any) -> list[Any]:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
