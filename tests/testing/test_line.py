@@ -216,6 +216,9 @@ class TestACut:
         line, real, later = Line(Faults()), Closable(), Closable()
         channels, opening, go_on = [later, real], anyio.Event(), anyio.Event()
 
+        async def open_channel() -> None:
+            await line.around(opener)()
+
         async def opener() -> Channel:
             opening.set()
             await go_on.wait()
@@ -223,7 +226,7 @@ class TestACut:
 
         with anyio.fail_after(5):
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(line.around(opener))
+                tasks.start_soon(open_channel)
                 await opening.wait()
                 line.block()
                 line.block()
