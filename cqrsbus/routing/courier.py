@@ -119,15 +119,17 @@ class Courier:
         if subscription.group.has_waiting:
             self.pump(subscription.group, now)
 
-    def hand_back(self, delivery: Delivery, now: float) -> None:
-        """A member returns a message it has not started: somebody else gets it, before all others."""
+    def hand_back(self, delivery: Delivery, group: ConsumerGroup, now: float) -> None:
+        """A member returns a message it has not started: somebody else of a group gets it, before all others."""
         subscription, job = delivery.subscription, delivery.job
         del subscription.peer.deliveries[delivery.id]
         if job.request is not None:
             job.request.delivery = None
-            job.request.waits_in = (subscription.group, job)
-        subscription.group.enqueue_again(job)
+            job.request.waits_in = (group, job)
+        group.enqueue_again(job)
         self.refund(subscription, 1, job.size, now)
+        if group is not subscription.group:
+            self.pump(group, now)
 
     def hold_back(self, publisher: Peer, group: ConsumerGroup, now: float) -> None:
         """Do not refill a publisher's window while a group it feeds is congested."""

@@ -27,6 +27,8 @@ class Peer:
         "held_by",
         "instance",
         "last_delivery",
+        "left_bytes",
+        "left_in_hand",
         "number",
         "requests",
         "service",
@@ -48,6 +50,9 @@ class Peer:
         self.requests: dict[int, Request | Poll] = {}
         self.deliveries: dict[int, Delivery] = {}
         self.last_delivery = 0
+        #: Messages, and their bytes, that it was given by subscriptions which it has left, and has not settled.
+        self.left_in_hand = 0
+        self.left_bytes = 0
         self.draining = False
         #: Bytes of events received since its publish window was last refilled ...
         self.unreturned = 0
@@ -85,6 +90,7 @@ class Subscription:
         "credit_bytes",
         "credit_messages",
         "group",
+        "has_left",
         "in_hand",
         "in_hand_bytes",
         "last_turn",
@@ -112,6 +118,8 @@ class Subscription:
         self.in_hand = 0
         self.in_hand_bytes = 0
         self.last_turn = 0
+        #: Whether it has ended; what it has in hand can still be settled.
+        self.has_left = False
         #: What is for this member and no other, and waits for its credit.
         self.addressed: dict[Job, None] = {}
         self.addressed_bytes = 0
@@ -138,8 +146,19 @@ class Subscription:
 
     def give_back(self, messages: int, size: int) -> None:
         """Count messages it is done with; never below nothing, whatever a client claims."""
+        if self.has_left:
+            self.peer.left_in_hand -= messages
+            self.peer.left_bytes -= size
         self.in_hand = max(0, self.in_hand - messages)
         self.in_hand_bytes = max(0, self.in_hand_bytes - size)
+
+    def leave(self) -> None:
+        """It has ended: what it has in hand is its peer's business."""
+        # Of events outside groups nothing is kept here, and nothing is settled.
+        if not self.group.is_broadcast:
+            self.has_left = True
+            self.peer.left_in_hand += self.in_hand
+            self.peer.left_bytes += self.in_hand_bytes
 
     def enqueue(self, job: "Job") -> None:
         """Let a message that is for this member alone wait for its credit."""

@@ -170,21 +170,21 @@ class Router:
         elif frame.detail != Code.HANDLER_LOST:
             self._not_handled(delivery, frame)
             self._courier.settle(delivery, now)
-        elif self._can_be_given_to_another(delivery):
-            self._courier.hand_back(delivery, now)
+        elif (group := self._others_for(delivery)) is not None:
+            self._courier.hand_back(delivery, group, now)
         else:
             self._courier.settle(delivery, now)
             self._lost(delivery)
 
-    @staticmethod
-    def _can_be_given_to_another(delivery: Delivery) -> bool:
+    def _others_for(self, delivery: Delivery) -> ConsumerGroup | None:
+        """The group that a message which was not started goes back to, if it may be given to another."""
         request = delivery.job.request
         if request is not None and request.wants_reply:
             # Its caller has left meanwhile, or asked this very instance, or has heard a part of the answer.
             begun = request.credit is not None and request.credit.started
             if request.done or request.poll is not None or begun:
-                return False
-        return bool(delivery.subscription.group.members)
+                return None
+        return self._topology.in_place_of(delivery.subscription.group)
 
     def _not_handled(self, delivery: Delivery, nack: Frame) -> None:
         """Who waits for the reply is told why none will come."""

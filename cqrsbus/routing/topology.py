@@ -7,7 +7,8 @@ The rules:
 2. A query topic may be answered by instances of any service.
 3. Commands and queries have literal topics; events may be listened to by pattern.
 4. Event groups are told apart by pattern and name.
-5. A group lives as long as it has members.
+5. A group lives as long as it has members. Who comes when all have left forms another, and takes what they
+   hand back.
 6. A subscription may say something of itself, within bounds; whoever asks for a topic is told what was said, once for
    each service that said it.
 """
@@ -67,7 +68,7 @@ class Topology:
             ProtocolError: The frame is malformed or uses a channel twice.
             InvalidTopicError: The pattern is malformed, or a wildcard where none may be.
             TopologyError: The command has another owner, or this instance handles it already.
-            QueueFullError: The peer has as many subscriptions as it may.
+            QueueFullError: The peer has as many subscriptions as it may, or too much in hand from those it left.
             PayloadTooLargeError: The subscription, or all of the peer's, say too much of themselves.
         """
         fields = decode_header(frame.header)
@@ -77,6 +78,11 @@ class Topology:
             raise ProtocolError(f"channel {frame.channel} cannot be subscribed: it is 0 or in use")
         if len(peer.subscriptions) >= self._limits.max_subscriptions:
             raise QueueFullError(f"this connection has {len(peer.subscriptions)} subscriptions, the most it may")
+        if peer.left_in_hand >= self._limits.max_credit_messages or peer.left_bytes >= self._limits.max_credit_bytes:
+            raise QueueFullError(
+                f"this connection has {peer.left_in_hand} messages ({peer.left_bytes} bytes) in hand that it was given by "
+                "subscriptions which it left: settle those first"
+            )
         name = text(fields, "group", limit=MAX_GROUP_NAME, default="")
         messages = self._credit(fields, "messages", self._limits.max_credit_messages)
         size = self._credit(fields, "bytes", self._limits.max_credit_bytes)
@@ -104,9 +110,28 @@ class Topology:
         del subscription.peer.subscriptions[subscription.channel]
         group.members.remove(subscription)
         subscription.peer.contracts_size -= len(subscription.contract)
+        subscription.leave()
         if not group.members:
             self._forget(group)
         return group
+
+    def in_place_of(self, group: ConsumerGroup) -> ConsumerGroup | None:
+        """The group that takes what is handed back by a member of this one; None if nobody is there who could.
+
+        It is the same as long as it has members. Later it is the one of those who came since: when a service is
+        restarted the new instance may come while the old one, which has left already, finishes what it has begun.
+        """
+        if group.members:
+            return group
+        heir: ConsumerGroup | None
+        match group.kind:
+            case SubscriptionKind.COMMAND:
+                heir = self._commands.get(group.pattern.encode())
+            case SubscriptionKind.QUERY:
+                heir = self._queries.get(group.pattern.encode())
+            case SubscriptionKind.EVENT:
+                heir = self._event_groups.get((group.pattern, group.name or ""))
+        return heir if heir is not None and heir.owner == group.owner else None
 
     def described(self, frame: Frame) -> list[Subscription]:
         """Carry out a DESCRIBE: who listens to a topic, of those who say the same for one service the first.

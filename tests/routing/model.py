@@ -152,13 +152,23 @@ class Model(RequestModel):
         message, group = in_hand.message, in_hand.member.group
         if message.wants_reply and not message.is_open:
             return
-        if message.asked is not None or message.begun or not group.members:
+        heir = group if group.members else self.heir(group, in_hand.member.client.service)
+        if message.asked is not None or message.begun or heir is None:
             self.lose(message)
             return
+        group = heir
         group.was_handed_back = True
         self.delivered.discard((message, group))
         message.returned = True
         group.pending.insert(sum(each.returned for each in group.pending), message)
+
+    def heir(self, left: Group, service: str) -> Group | None:
+        """The group of those who came when all had left."""
+        what = (left.kind, left.pattern, left.name)
+        heirs = [group for group in self.groups if (group.kind, group.pattern, group.name) == what]
+        if left.is_broadcast or not heirs or (left.kind == "command" and heirs[0].members[0].client.service != service):
+            return None
+        return heirs[0]
 
     def remove(self, client: Client) -> None:
         del self.clients[client.number]

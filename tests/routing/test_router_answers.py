@@ -2,6 +2,7 @@
 
 import gc
 import sys
+from typing import Any
 
 import pytest
 
@@ -126,6 +127,37 @@ def test_what_is_handed_back_goes_to_another_before_all_that_waits() -> None:
     for delivery_id in (1, 2):
         scenario.say(OTHER, Frame(Kind.ACK, id=delivery_id))
     assert [frame.body for frame in scenario.take(OTHER)] == [b"", b"third"]
+
+
+@pytest.mark.parametrize(("kind", "fields"), [("command", {}), ("query", {}), ("event", {"group": "g"})])
+def test_what_is_handed_back_goes_to_one_who_came_when_all_had_left(kind: str, fields: dict[str, Any]) -> None:
+    verb = {"command": Kind.SEND, "query": Kind.ASK, "event": Kind.PUBLISH}[kind]
+    scenario = Scenario("orders", "stock", "stock")
+    scenario.subscribe(HANDLER, 1, kind, "t", **fields)
+    for number in (9, 10):
+        scenario.send(ASKER, verb, "t", id=number, body=b"%d" % number)
+    scenario.say(HANDLER, Frame(Kind.DRAIN))
+    first, second, _ = scenario.take(HANDLER)
+    scenario.subscribe(OTHER, 5, kind, "t", **fields)
+    scenario.send(ASKER, verb, "t", id=11, body=b"11")
+    for given in (first, second):
+        scenario.say(HANDLER, Frame(Kind.NACK, id=given.id, detail=Code.HANDLER_LOST))
+    given = scenario.take(OTHER)
+    assert [(frame.kind, frame.channel, frame.body) for frame in given] == [
+        (Kind.DELIVER, 5, b"11"), (Kind.DELIVER, 5, b"9"), (Kind.DELIVER, 5, b"10")
+    ]  # fmt: skip
+    assert scenario.router.counters.lost_commands == 0
+
+
+def test_what_a_command_hands_back_goes_to_no_other_service() -> None:
+    scenario = Scenario("orders", "stock", "archive")
+    scenario.subscribe(HANDLER, 1, "command", "t")
+    scenario.send(ASKER, Kind.SEND, "t", id=9)
+    scenario.say(HANDLER, Frame(Kind.DRAIN))
+    scenario.subscribe(OTHER, 1, "command", "t")
+    scenario.say(HANDLER, Frame(Kind.NACK, id=1, detail=Code.HANDLER_LOST))
+    assert scenario.take(OTHER) == []
+    assert scenario.router.counters.lost_commands == 1
 
 
 def test_what_is_handed_back_when_all_have_left_is_counted_as_lost() -> None:

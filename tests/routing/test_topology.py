@@ -102,3 +102,36 @@ def test_credit_is_granted_within_bounds() -> None:
         assert (answer.detail, answer.ttl) == (granted, granted * 100)
     answer = scenario.subscribe(1, 9, "event", "t")
     assert (answer.detail, answer.ttl) == (10, 1000)
+
+
+@pytest.mark.parametrize("limit", ["messages", "bytes"])
+def test_who_leaves_without_settling_cannot_subscribe_again_for_ever(limit: str) -> None:
+    limits = {"messages": {"max_credit_messages": 4}, "bytes": {"max_credit_bytes": 40}}[limit]
+    scenario = Scenario("orders", "stock", **limits)
+    kept = list[int]()
+    for channel in range(1, 4):
+        assert scenario.subscribe(1, channel, "command", "t", messages=2).kind == Kind.CONFIRM
+        for number in range(2):
+            scenario.send(2, Kind.SEND, "t", id=10 * channel + number, body=bytes(10))
+        kept += [frame.id for frame in scenario.take(1)]
+        scenario.say(1, Frame(Kind.UNSUBSCRIBE, channel=channel, id=channel))
+        scenario.take(1)
+        if channel == 2:
+            break
+    refusal = scenario.subscribe(1, 9, "command", "t")
+    assert (refusal.kind, refusal.detail) == (Kind.REJECT, Code.QUEUE_FULL)
+    assert "4 messages" in reason(refusal)
+    for number in kept:
+        scenario.say(1, Frame(Kind.ACK, id=number))
+    assert scenario.subscribe(1, 9, "command", "t").kind == Kind.CONFIRM
+    peer = scenario.router._peers[1]
+    assert (peer.left_in_hand, peer.left_bytes) == (0, 0)
+
+
+def test_events_outside_groups_are_not_settled_and_do_not_count_when_they_are_left() -> None:
+    scenario = Scenario("orders", max_credit_messages=1)
+    for channel in range(1, 4):
+        assert scenario.subscribe(1, channel, "event", "t").kind == Kind.CONFIRM
+        scenario.send(1, Kind.PUBLISH, "t")
+        scenario.say(1, Frame(Kind.UNSUBSCRIBE, channel=channel, id=channel))
+        scenario.take(1)
