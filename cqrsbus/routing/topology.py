@@ -80,8 +80,8 @@ class Topology:
             raise QueueFullError(f"this connection has {len(peer.subscriptions)} subscriptions, the most it may")
         if peer.left_in_hand >= self._limits.max_credit_messages or peer.left_bytes >= self._limits.max_credit_bytes:
             raise QueueFullError(
-                f"this connection has {peer.left_in_hand} messages ({peer.left_bytes} bytes) in hand that it was given by "
-                "subscriptions which it left: settle those first"
+                f"this connection has {peer.left_in_hand} messages ({peer.left_bytes} bytes) in hand from before "
+                "it left their subscriptions: settle those first"
             )
         name = text(fields, "group", limit=MAX_GROUP_NAME, default="")
         messages = self._credit(fields, "messages", self._limits.max_credit_messages)

@@ -140,10 +140,9 @@ def test_what_is_handed_back_goes_to_one_who_came_when_all_had_left(kind: str, f
     first, second, _ = scenario.take(HANDLER)
     scenario.subscribe(OTHER, 5, kind, "t", **fields)
     scenario.send(ASKER, verb, "t", id=11, body=b"11")
-    for given in (first, second):
-        scenario.say(HANDLER, Frame(Kind.NACK, id=given.id, detail=Code.HANDLER_LOST))
-    given = scenario.take(OTHER)
-    assert [(frame.kind, frame.channel, frame.body) for frame in given] == [
+    for each in (first, second):
+        scenario.say(HANDLER, Frame(Kind.NACK, id=each.id, detail=Code.HANDLER_LOST))
+    assert [(frame.kind, frame.channel, frame.body) for frame in scenario.take(OTHER)] == [
         (Kind.DELIVER, 5, b"11"), (Kind.DELIVER, 5, b"9"), (Kind.DELIVER, 5, b"10")
     ]  # fmt: skip
     assert scenario.router.counters.lost_commands == 0
