@@ -3,10 +3,14 @@
 from dataclasses import dataclass, field
 
 from cqrsbus.routing.limits import RoutingLimits
+from cqrsbus.wire.frames import MAX_U16
 
 MAX_FRAME = 16 * 1024 * 1024
 #: Below this a WELCOME would not fit.
 MIN_FRAME = 4096
+#: Below this a HELLO with the longest names would not fit; above, the head of a frame could not say it.
+MIN_HEADER = 256
+MAX_HEADER = MAX_U16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,8 +24,9 @@ class BrokerLimits:
         heartbeat: Seconds after which a silent side says PING; after 2.5 times that it is taken for dead.
         write_timeout: Seconds without progress after which a client is cut off.
         max_frame: Bytes of a frame, at most 16 MiB.
-        max_header: Bytes of a frame's header.
-        max_outbox: Bytes that may wait to be sent to one client before it is cut off.
+        max_header: Bytes of a frame's header, from 256 to 65535.
+        max_outbox: Bytes that may wait to be sent to one client before it is cut off, at least 4096. However large, one
+            frame may wait.
         drain_timeout: Seconds that open requests have to finish when the broker stops.
         routing: Bounds of queues, subscriptions, requests and windows.
     """
@@ -40,8 +45,15 @@ class BrokerLimits:
     def __post_init__(self) -> None:
         if not MIN_FRAME <= self.max_frame <= MAX_FRAME:
             raise ValueError(f"max_frame is {self.max_frame} bytes; it must be from {MIN_FRAME} to {MAX_FRAME}")
+        if not MIN_HEADER <= self.max_header <= MAX_HEADER:
+            raise ValueError(f"max_header is {self.max_header} bytes; it must be from {MIN_HEADER} to {MAX_HEADER}")
+        if not self.max_outbox >= MIN_FRAME:
+            raise ValueError(f"max_outbox is {self.max_outbox} bytes; it must be at least {MIN_FRAME}")
+        if not self.drain_timeout >= 0:
+            raise ValueError(f"drain_timeout is {self.drain_timeout}; it must be 0 or more")
         for name in ("max_connections", "max_opening", "handshake_timeout", "heartbeat", "write_timeout"):
-            if getattr(self, name) <= 0:
+            # Not "<= 0": what is no number at all is neither.
+            if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be more than 0")
 
     @property

@@ -49,7 +49,10 @@ class SocketMember:
         if frame.kind == _ERROR:
             self._finish()
         elif self._out.size > self._most and not self.ending:
-            self._cut_off()
+            # However large, one frame may wait; who is quick may have room for what was put before.
+            self.flush()
+            if self._out.size > max(self._most, frame.size):
+                self._cut_off()
         elif self._unflushed >= FRAMES_AT_ONCE:
             # Of much that is said together it gets the first part while the rest is looked at.
             self.flush()

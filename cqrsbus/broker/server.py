@@ -58,6 +58,7 @@ class Broker:
         self._urls: list[str] = []
         self._sessions: set[Session] = set()
         self._session_left = anyio.Event()
+        self._is_draining = False
         self._stack = AsyncExitStack()
         self._tasks: TaskGroup | None = None
         self._id = new_broker_id()
@@ -95,6 +96,7 @@ class Broker:
         if self._tasks is not None:
             raise RuntimeError("this broker is running already")
         # It may have run before, on another event loop.
+        self._is_draining = False
         self._exchange = exchange = Exchange(self.limits)
         self._opening = anyio.CapacityLimiter(self.limits.max_opening)
         async with AsyncExitStack() as stack:
@@ -156,7 +158,9 @@ class Broker:
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._release_when_opened, session)
-                if sum(not each.ending for each in self._sessions) > self.limits.max_connections:
+                if self._is_draining:
+                    session.end(Code.SHUTTING_DOWN, GOODBYE)
+                elif sum(not each.ending for each in self._sessions) > self.limits.max_connections:
                     session.end(Code.TOO_MANY_CONNECTIONS, f"this broker allows {self.limits.max_connections}")
                 await session.serve()
         except Exception:
@@ -180,8 +184,12 @@ class Broker:
 
     async def _drain(self, exchange: Exchange) -> None:
         """Stop accepting, let open requests finish, and send every client away."""
+        self._is_draining = True
         for listener in self._listeners:
             listener.close()
+        for session in tuple(self._sessions):
+            if session.is_opening:
+                session.end(Code.SHUTTING_DOWN, GOODBYE)
         exchange.announce_drain()
         with anyio.move_on_after(self.limits.drain_timeout):
             await exchange.wait_idle()

@@ -56,6 +56,11 @@ class Session:
         """Whether its client was told why it is sent away."""
         return self._member.ending
 
+    @property
+    def is_opening(self) -> bool:
+        """Whether its client has not said HELLO, and was not sent away either."""
+        return not self._member.number and not self.ending
+
     def end(self, code: Code, reason: str) -> None:
         """Send this client away, telling it why."""
         if self.ending:

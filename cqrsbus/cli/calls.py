@@ -177,10 +177,10 @@ def _confirm(call: _Call, *, as_json: bool) -> None:
 def _read(message: str | None) -> object:
     if (message is None or message == "-") and sys.stdin.isatty():
         sys.stderr.write("reading the message from the terminal; end it with ctrl-D\n")
-    text = sys.stdin.read() if message is None or message == "-" else message
-    if not text.strip():
-        raise UsageError("there is no message: give JSON, for instance '{}'")
     try:
+        text = sys.stdin.read() if message is None or message == "-" else message
+        if not text.strip():
+            raise UsageError("there is no message: give JSON, for instance '{}'")
         read: object = json.loads(text, parse_constant=_no_constant)
         JSON.encode(read)
     except (ValueError, RecursionError) as error:
@@ -194,11 +194,22 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a JSON value")
 
 
+def _is_text(argument: str) -> bool:
+    """Whether the bytes that were typed are text: those that are not Python keeps as halves of surrogate pairs."""
+    try:
+        argument.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _pairs(headers: list[str]) -> dict[str, str]:
     pairs = dict[str, str]()
     for header in headers:
         key, equals, value = header.partition("=")
         if not (key and equals):
             raise UsageError(f"--header {header!r} is not of the form KEY=VALUE")
+        if not _is_text(header):
+            raise UsageError(f"--header {header!r} is not text in UTF-8")
         pairs[key] = value
     return pairs

@@ -23,7 +23,7 @@ from signal import Signals
 
 import typer
 
-from cqrsbus.cli.output import visible
+from cqrsbus.cli.output import OutputError, visible
 from cqrsbus.errors import (
     BusError,
     ConnectError,
@@ -102,9 +102,17 @@ def reporting(*, as_json: bool) -> Generator[None]:
     except BusError as error:
         _report(error, int(error.code), exit_code_of(error), as_json=as_json)
     except BrokenPipeError:
-        # Whoever read our output has gone; the interpreter must not fail on flushing it once more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read our output has gone.
+        _leave_stdout()
         raise typer.Exit(ExitCode.FAILED) from None
+    except OutputError as error:
+        _leave_stdout()
+        _report(error, None, ExitCode.FAILED, as_json=as_json)
+
+
+def _leave_stdout() -> None:
+    """The interpreter must not fail on flushing once more what could not be written."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def interrupted(signal: Signals) -> typer.Exit:

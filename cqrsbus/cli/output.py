@@ -38,10 +38,23 @@ def to_json(value: object, *, indent: int | None = None) -> str:
     return _INVISIBLE.sub(lambda found: "\n" if found[0] == "\n" else _escape(found), written)
 
 
+class OutputError(Exception):
+    """Nothing can be written to stdout: the disk is full, or the like."""
+
+
 def print_line(line: str) -> None:
-    """Write a line to stdout, at once."""
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
+    """Write a line to stdout, at once.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    try:
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(f"cannot write to the standard output: {error.strerror or error}") from error
 
 
 def print_value(value: object, *, compact: bool) -> None:

@@ -25,7 +25,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from cqrsbus.broker.limits import MAX_FRAME, MIN_FRAME, BrokerLimits
+from cqrsbus.broker.limits import MAX_FRAME, MAX_HEADER, MIN_FRAME, MIN_HEADER, BrokerLimits
 from cqrsbus.cli.failures import UsageError
 from cqrsbus.transports.url import DEFAULT_URL
 
@@ -57,8 +57,8 @@ class Values(BaseModel):
     max_connections: PositiveInt = _LIMITS.max_connections
     max_opening: PositiveInt = _LIMITS.max_opening
     max_frame: Annotated[int, Field(ge=MIN_FRAME, le=MAX_FRAME)] = _LIMITS.max_frame
-    max_header: PositiveInt = _LIMITS.max_header
-    max_outbox: PositiveInt = _LIMITS.max_outbox
+    max_header: Annotated[int, Field(ge=MIN_HEADER, le=MAX_HEADER)] = _LIMITS.max_header
+    max_outbox: Annotated[int, Field(ge=MIN_FRAME)] = _LIMITS.max_outbox
     handshake_timeout: Seconds = _LIMITS.handshake_timeout
     heartbeat: Seconds = _LIMITS.heartbeat
     write_timeout: Seconds = _LIMITS.write_timeout

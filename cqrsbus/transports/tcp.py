@@ -38,7 +38,7 @@ async def listen(address: Address, *, backlog: int) -> SocketListener:
     """Listen on a tcp address; see `cqrsbus.transports.listen`."""
     url = format_url(address)
     causes: list[str] = []
-    for family, where in await _resolve(address, f"cannot listen on {url}"):
+    for family, where in await _resolve(address, ListenError, f"cannot listen on {url}"):
         try:
             sock = _listening_socket(family, where, backlog)
         except OSError as error:
@@ -55,7 +55,7 @@ async def connect(address: Address) -> SocketStream:
     if address.port == 0:
         raise ConnectError(f"cannot connect to {url}: port 0 is for listening only")
     causes: list[str] = []
-    for family, where in await _resolve(address, f"cannot connect to {url}"):
+    for family, where in await _resolve(address, ConnectError, f"cannot connect to {url}"):
         try:
             sock = socket.socket(family, socket.SOCK_STREAM)
             with anyio.move_on_after(ANSWER_TIMEOUT):
@@ -90,7 +90,7 @@ async def dial(sock: socket.socket, where: SocketAddress) -> None:
         raise
 
 
-async def _resolve(address: Address, failing: str) -> list[tuple[int, SocketAddress]]:
+async def _resolve(address: Address, refusal: type[ConnectError], failing: str) -> list[tuple[int, SocketAddress]]:
     # Looking up a literal address would cost a worker thread for nothing.
     try:
         literal = ip_address(address.host)
@@ -103,7 +103,7 @@ async def _resolve(address: Address, failing: str) -> list[tuple[int, SocketAddr
     try:
         found = await anyio.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise ConnectError(f"{failing}: {error}") from error
+        raise refusal(f"{failing}: {error}") from error
     return list(dict.fromkeys((family, where) for family, _, _, _, where in found))
 
 

@@ -36,7 +36,7 @@ _LONGEST_RETRY_SECONDS = 0.1
 
 async def listen(address: Address, *, backlog: int) -> SocketListener:
     """Listen on a unix address; see `cqrsbus.transports.listen`."""
-    path = _absolute(address.path)
+    path = _absolute(address.path, ListenError)
     mode = _mode(address)
     url = format_url(Address("unix", path=path))
     await checkpoint()
@@ -63,7 +63,7 @@ async def listen(address: Address, *, backlog: int) -> SocketListener:
 
 async def connect(address: Address) -> SocketStream:
     """Connect to a unix address; see `cqrsbus.transports.connect`."""
-    path = _absolute(address.path)
+    path = _absolute(address.path, ConnectError)
     url = format_url(Address("unix", path=path))
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
@@ -89,11 +89,11 @@ async def _dial(sock: socket.socket, path: str) -> None:
         pause = min(2 * pause, _LONGEST_RETRY_SECONDS)
 
 
-def _absolute(path: str) -> str:
+def _absolute(path: str, refusal: type[ConnectError]) -> str:
     absolute = os.path.abspath(path)
     length = len(os.fsencode(absolute))
     if length > MAX_PATH_BYTES:
-        raise ConnectError(f"the socket path has {length} bytes, {MAX_PATH_BYTES} is the most: {absolute!r}")
+        raise refusal(f"the socket path has {length} bytes, {MAX_PATH_BYTES} is the most: {absolute!r}")
     return absolute
 
 

@@ -1,9 +1,11 @@
 """Limits that could not work are refused when they are made."""
 
+import math
+
 import pytest
 
 from cqrsbus import BrokerLimits
-from cqrsbus.broker.limits import MAX_FRAME, MIN_FRAME
+from cqrsbus.broker.limits import MAX_FRAME, MAX_HEADER, MIN_FRAME, MIN_HEADER
 
 
 @pytest.mark.parametrize("size", [MIN_FRAME - 1, MAX_FRAME + 1, 0, -1])
@@ -14,8 +16,26 @@ def test_the_frame_has_bounds(size: int) -> None:
 
 @pytest.mark.parametrize("name", ["max_connections", "max_opening", "handshake_timeout", "heartbeat", "write_timeout"])
 def test_what_must_be_positive(name: str) -> None:
-    with pytest.raises(ValueError, match=f"{name} is 0"):
-        BrokerLimits(**{name: 0})  # type: ignore[arg-type]
+    for value in (0, math.nan):
+        with pytest.raises(ValueError, match=f"{name} is {value}"):
+            BrokerLimits(**{name: value})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("size", [MIN_HEADER - 1, MAX_HEADER + 1, 0, -1])
+def test_the_header_has_bounds(size: int) -> None:
+    with pytest.raises(ValueError, match=f"max_header is {size} bytes"):
+        BrokerLimits(max_header=size)
+
+
+def test_a_welcome_fits_into_what_may_wait() -> None:
+    with pytest.raises(ValueError, match=f"max_outbox is {MIN_FRAME - 1} bytes"):
+        BrokerLimits(max_outbox=MIN_FRAME - 1)
+
+
+@pytest.mark.parametrize("seconds", [-1, math.nan])
+def test_draining_takes_no_negative_time(seconds: float) -> None:
+    with pytest.raises(ValueError, match=f"drain_timeout is {seconds}"):
+        BrokerLimits(drain_timeout=seconds)
 
 
 def test_the_defaults_are_the_documented_ones() -> None:

@@ -3,6 +3,7 @@
 import pytest
 
 from cqrsbus.broker.exchange import Exchange
+from cqrsbus.broker.limits import BrokerLimits
 from cqrsbus.broker.member import SocketMember
 from cqrsbus.transports.outbox import FRAMES_AT_ONCE, Outbox
 from cqrsbus.transports.send_buffer import WRITE_SIZE
@@ -41,3 +42,43 @@ def test_less_waits_for_what_else_is_put_in_the_turn(sizes: tuple[int, ...]) -> 
 
 def test_of_many_small_frames_the_first_are_sent_while_the_rest_is_put() -> None:
     assert Client().put(*[100] * (FRAMES_AT_ONCE + 1)) == ["now", "soon"]
+
+
+class Slow:
+    """A client that takes nothing for now."""
+
+    def __init__(self, most: int) -> None:
+        self.is_cut_off = False
+        self.taken = 0
+        self.out = Outbox(self._send, lambda: None, lambda _: None)
+        exchange = Exchange(BrokerLimits(max_outbox=most))
+        self.member = SocketMember(self.out, exchange, lambda: None, self._cut_off)
+
+    def _send(self) -> None:
+        self.out.sent(min(self.taken, self.out.size))
+
+    def _cut_off(self) -> None:
+        self.is_cut_off = True
+
+    def put(self, size: int) -> None:
+        self.member.put(Frame(Kind.DELIVER, tail=bytes(size - HEAD_SIZE)))
+
+
+def test_a_frame_that_is_larger_than_may_wait_may_wait_alone() -> None:
+    client = Slow(most=5000)
+    client.put(9000)
+    assert not client.is_cut_off
+    client.put(100)
+    assert client.is_cut_off
+
+
+def test_who_takes_what_was_put_before_is_not_cut_off() -> None:
+    client = Slow(most=5000)
+    client.taken = 4000
+    for _ in range(5):
+        client.put(4000)
+    assert not client.is_cut_off
+    client.taken = 0
+    client.put(4000)
+    client.put(4000)
+    assert client.is_cut_off

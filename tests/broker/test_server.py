@@ -12,8 +12,8 @@ import anyio
 import pytest
 
 from cqrsbus import Broker, BrokerLimits, Bus, Code, ConnectError, ConnectionLostError, RoutingLimits, Subscription
-from cqrsbus.wire.frames import Kind
-from tests.broker.raw import raw_client
+from cqrsbus.wire.frames import Frame, Kind
+from tests.broker.raw import message, raw_client, subscribe
 
 pytestmark = pytest.mark.anyio
 
@@ -252,6 +252,34 @@ class TestDrain:
                 async with bus:
                     await ask()
         assert len(errors) == 1
+
+    async def test_who_has_not_said_hello_yet_is_sent_away_at_once(self) -> None:
+        stop = anyio.Event()
+
+        async def serve(*, task_status: anyio.abc.TaskStatus[Broker]) -> None:
+            async with Broker("tcp://127.0.0.1:0", limits=BrokerLimits(max_opening=1)) as broker:
+                task_status.started(broker)
+                await stop.wait()
+
+        with anyio.fail_after(9):  # less than draining may take
+            async with anyio.create_task_group() as tasks:
+                broker = await tasks.start(serve)
+                async with AsyncExitStack() as stack:
+                    busy = await stack.enter_async_context(raw_client(broker.url))
+                    await busy.greet()
+                    await busy.send(subscribe("query", "q"), message(Kind.ASK, "q"))
+                    # One is being greeted, the next waits for that.
+                    late = [await stack.enter_async_context(raw_client(broker.url)) for _ in range(2)]
+                    while broker.connections < 2:
+                        await anyio.lowlevel.checkpoint()
+                    await anyio.wait_all_tasks_blocked()
+                    stop.set()
+                    for client in late:
+                        assert (await client.expect(Kind.ERROR)).detail == Code.SHUTTING_DOWN
+                    # Whoever asked before is still waited for.
+                    assert [(await busy.expect(kind)).kind for kind in (Kind.CONFIRM, Kind.DELIVER, Kind.DRAIN)]
+                    await busy.send(Frame(Kind.REPLY, id=1))
+                    assert [(await busy.expect(kind)).kind for kind in (Kind.REPLY, Kind.ERROR)]
 
     async def test_clients_are_told_before_they_are_sent_away(self) -> None:
         with anyio.fail_after(10):

@@ -74,6 +74,7 @@ class Terminal:
             env=env,
             text=True,
             encoding="utf-8",
+            errors="surrogateescape",
             stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
             stdout=stdout,
             stderr=subprocess.PIPE,

@@ -1,7 +1,9 @@
 import json
 import signal
 import socket
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -66,6 +68,7 @@ def test_send_in_all_its_outcomes(broker: StartBroker, serve: Serve, call: RunCo
         (("a.b", "-"), "there is no message"),
         (("a.b",), "there is no message"),
         (("a.b", "{}", "--header", "novalue"), "--header 'novalue' is not of the form KEY=VALUE"),
+        (("a.b", "{}", "--header", "k=\udcff"), r"--header 'k=\udcff' is not text in UTF-8"),
         (("a.b", "{}", "--broker", "http://x"), "is not a transport URL"),
         (("a.b", "{}", "--broker", "memory:"), "is inside one process"),
         (("a.b", "{}", "--timeout", "-1"), "--timeout: Input should be greater than 0"),
@@ -78,6 +81,22 @@ def test_what_cannot_be_sent_is_2_and_needs_no_broker(
     assert (code, out) == (2, "")
     assert expected in err
     assert len(err.splitlines()) == 1
+
+
+def test_what_is_no_text_is_2(start: StartCommand) -> None:
+    terminal = start("send", "a.b", stdin='"\udcff"', env={"PYTHONIOENCODING": "utf-8"})
+    assert terminal.end() == 2
+    assert terminal.err.text.startswith("error: the message is not JSON: 'utf-8' codec can't decode byte 0xff")
+    assert len(terminal.err.text.splitlines()) == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="writes to /dev/full")
+def test_what_cannot_be_written_is_1(broker: StartBroker, start: StartCommand) -> None:
+    _, url = broker()
+    with Path("/dev/full").open("wb") as full:
+        terminal = start("publish", "a.b", "{}", "--json", "-b", url, stdout=full.fileno())
+        assert terminal.end() == 1
+    assert json.loads(terminal.err.text)["message"] == "cannot write to the standard output: No space left on device"
 
 
 def test_a_url_with_an_unknown_option_is_2(call: RunCommand) -> None:

@@ -41,6 +41,13 @@ def test_a_port_in_use_is_1(call: RunCommand) -> None:
     assert err == f"error: cannot listen on {url}: 127.0.0.1: Address already in use"
 
 
+@pytest.mark.parametrize("url", [f"unix:///{'x' * 200}", f"tcp://{'x' * 70}.test:0"], ids=["path", "name"])
+def test_a_place_that_there_cannot_be_is_1(url: str, call: RunCommand) -> None:
+    code, out, err = call("broker", "--insecure", "--listen", url)
+    assert (code, out) == (1, "")
+    assert len(err.splitlines()) == 1
+
+
 def test_a_live_brokers_socket_is_1(tmp_path: Path, start: StartCommand, call: RunCommand) -> None:
     url = f"unix://{tmp_path}/b.sock"
     start("broker", "--listen", url).out.wait_for("listening")

@@ -7,7 +7,7 @@ from typing import Any
 import anyio
 import pytest
 
-from cqrsbus.errors import ConnectError
+from cqrsbus.errors import ConnectError, ListenError
 from cqrsbus.transports import connect, listen, tcp
 from cqrsbus.transports.socket_stream import SocketStream
 from tests.ports import held_port
@@ -100,7 +100,7 @@ async def test_an_unknown_name_is_a_connect_error_naming_it(monkeypatch: pytest.
     with anyio.fail_after(5):
         with pytest.raises(ConnectError, match=r"cannot connect to tcp://broker\.test:1: .*not known"):
             await connect("tcp://broker.test:1")
-        with pytest.raises(ConnectError, match=r"cannot listen on tcp://broker\.test:1: .*not known"):
+        with pytest.raises(ListenError, match=r"cannot listen on tcp://broker\.test:1: .*not known"):
             await listen("tcp://broker.test:1")
 
 
