@@ -1,7 +1,8 @@
 """What of sending and receiving frames is done at once; what waits is in framed.py, with the rules for all of it."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
 Consume = Callable[[list[Frame]], bool]
 
+#: After so many seconds the other tasks get a turn, though more has come; that is looked at after so many frames.
+SECONDS_PER_TURN: Final = 0.01
+FRAMES_PER_LOOK: Final = 16
+
 
 class FrameIO:
     """Frames over a stream, as far as nothing waits.
@@ -29,6 +34,7 @@ class FrameIO:
     """
 
     __slots__ = (
+        "_call_soon",
         "_read_size",
         "_receive_nowait",
         "_send_many_nowait",
@@ -41,6 +47,7 @@ class FrameIO:
         "last_received",
         "last_sent",
         "out",
+        "rest",
         "room",
         "wake",
         "writing",
@@ -59,6 +66,7 @@ class FrameIO:
         self._send_many_nowait = stream.send_many_nowait
         self.connection = connection
         self._time = time
+        self._call_soon = call_soon
         self._read_size = ReadSize()
         #: What waits to be sent.
         self.out = Outbox(self.flush_nowait, self.wake_writer, call_soon)
@@ -73,6 +81,8 @@ class FrameIO:
         self.failure: ProtocolError | None = None
         #: Whether the peer has ended the stream, be it in the middle of a frame.
         self.ended = False
+        #: Frames that were received and put off, so that others have their turn.
+        self.rest: list[Frame] = []
         #: When something was sent, and received, on anyio's clock.
         self.last_sent = self.last_received = time()
 
@@ -161,19 +171,53 @@ class FrameIO:
             self.failure = error
         return frames
 
+    def give(self, frames: list[Frame], consume: Consume) -> bool:
+        """Give frames to a function, until that has taken so long that others are to have their turn; see :attr:`rest`.
+
+        Args:
+            frames: What was received, or what was put off.
+            consume: Takes some of them, and says whether to go on.
+
+        Returns:
+            Whether to go on.
+        """
+        self.rest = []
+        if len(frames) <= FRAMES_PER_LOOK:
+            return consume(frames)
+        enough, start, going_on = self._time() + SECONDS_PER_TURN, 0, True
+        while going_on and start < len(frames) and (not start or self._time() < enough):
+            going_on = consume(frames[start : start + FRAMES_PER_LOOK])
+            start += FRAMES_PER_LOOK
+        self.rest = frames[start:]
+        return going_on
+
     def read_now(self, consume: Consume, ended: "Future[None]") -> None:
         """Receive what is there and pass it on; whether and how it is the end is said to the task that listens."""
+        # What was put off comes first, in a turn of its own.
+        if not self.rest:
+            self._run_until_ended(self._receive_now, consume, ended)
+
+    def resume(self, consume: Consume, ended: "Future[None]") -> None:
+        """Give what was put off in the next turn, if there is something."""
+        if self.rest and self._call_soon is not None:
+            self._call_soon(partial(self._run_until_ended, self._give_rest, consume, ended))
+
+    def _run_until_ended(self, work: Callable[[Consume], bool], consume: Consume, ended: "Future[None]") -> None:
         if ended.done():
             return
         try:
-            going_on = self._receive_now(consume)
+            going_on = work(consume)
         except BaseException as error:
             # The function may have cancelled the task that listens, and with it what that awaits.
             if ended.done():
                 raise
             ended.set_exception(error)
         else:
-            if not going_on and not ended.done():
+            if ended.done():
+                return
+            if going_on:
+                self.resume(consume, ended)
+            else:
                 ended.set_result(None)
 
     def _receive_now(self, consume: Consume) -> bool:
@@ -182,8 +226,14 @@ class FrameIO:
         except anyio.WouldBlock:
             return True
         frames = self.take(data)
-        if self.ended or (frames and not consume(frames)):
+        return not self.ended and self._pass_on(frames, consume)
+
+    def _give_rest(self, consume: Consume) -> bool:
+        return self._pass_on(self.rest, consume)
+
+    def _pass_on(self, frames: list[Frame], consume: Consume) -> bool:
+        if frames and not self.give(frames, consume):
             return False
-        if self.failure is not None:
+        if self.failure is not None and not self.rest:
             raise self.failure
         return True

@@ -8,7 +8,9 @@ The rules:
 2. The buffer's bound is the owner's policy: a broker cuts off who exceeds it, a client waits for room.
 3. When the system takes no more, and then not 64 KiB (or what is left) within ``write_timeout`` seconds, that ends
    the connection.
-4. The end is said before it is made: what is buffered is flushed, the sending side is closed, and what the
+4. Of what has come together no more is handed out in one turn of the event loop than takes some milliseconds: whoever
+   says much that is dear to carry out does not keep the others waiting.
+5. The end is said before it is made: what is buffered is flushed, the sending side is closed, and what the
    peer still sends is read away for a moment, so that the system does not replace our last words by a reset.
 """
 
@@ -160,7 +162,7 @@ class FramedStream:
         must not wait, nor look at the task that runs it, nor ask anyio for the time.
 
         Args:
-            consume: Takes the frames, and says whether to go on.
+            consume: Takes the frames, or some of them, and says whether to go on.
 
         Raises:
             Exception: What the function raised, and what :meth:`receive` raises.
@@ -172,6 +174,7 @@ class FramedStream:
         if not self._stream.watch(partial(self._io.read_now, consume, ended)):
             await self._listen_as_task(consume)
             return
+        self._io.resume(consume, ended)
         try:
             await ended
         finally:
@@ -180,8 +183,12 @@ class FramedStream:
                 ended.exception()
 
     async def _listen_as_task(self, consume: Consume) -> None:
-        while (frames := await self.receive()) is not None:
-            if not consume(frames):
+        io = self._io
+        while True:
+            if io.rest:
+                await checkpoint()
+            frames = io.rest or await self.receive()
+            if frames is None or not io.give(frames, consume):
                 return
 
     def finish(self) -> None:

@@ -1,5 +1,6 @@
 """Listening: frames are given as they come, the end and every failure are raised where it is awaited."""
 
+import time
 from collections.abc import AsyncIterator
 
 import anyio
@@ -9,6 +10,7 @@ from anyio.lowlevel import checkpoint
 from cqrsbus.errors import ProtocolError
 from cqrsbus.native import asyncio_loop
 from cqrsbus.transports import connect, listen
+from cqrsbus.transports.frame_io import FRAMES_PER_LOOK, SECONDS_PER_TURN
 from cqrsbus.transports.framed import FramedStream
 from cqrsbus.transports.port import ByteStream, Watchable
 from cqrsbus.wire.connection import PREAMBLE, Connection, Role
@@ -182,3 +184,83 @@ async def test_the_function_may_cancel_who_listens(ends: Ends) -> None:
                 await checkpoint()
         assert scope.cancelled_caught
     assert heard == [WELCOME]
+
+
+class Slow(Listener):
+    """Takes longer than a turn for whatever it hears, and notes what others were at by then."""
+
+    def __init__(self, most: int = 1000) -> None:
+        super().__init__(most)
+        self.turns = 0
+        self.turns_before: list[int] = []
+
+    def consume(self, frames: list[Frame]) -> bool:
+        self.turns_before.append(self.turns)
+        time.sleep(1.1 * SECONDS_PER_TURN)
+        return super().consume(frames)
+
+    async def count_turns(self) -> None:
+        while True:
+            self.turns += 1
+            await checkpoint()
+
+
+MANY = [ping(number) for number in range(1, 3 * FRAMES_PER_LOOK + 2)]
+
+
+def encoded(frames: list[Frame]) -> bytes:
+    return b"".join(frame.encode() for frame in frames)
+
+
+async def test_others_have_their_turn_between_frames_that_take_long(ends: Ends) -> None:
+    framed, there = ends
+    slow = Slow(most=len(MANY) + 1)
+    with anyio.fail_after(5):
+        await there.send(PREAMBLE + WELCOME.encode() + encoded(MANY))
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(slow.count_turns)
+            await framed.listen(slow.consume)
+            tasks.cancel_scope.cancel()
+    assert slow.heard == [WELCOME, *MANY]
+    assert len(slow.turns_before) == 4
+    # In which order the tasks of a turn run is up to the event loop.
+    assert all(turns >= number - 1 for number, turns in enumerate(slow.turns_before))
+
+
+@pytest.mark.parametrize("leaving", ["told", "cancelled"])
+async def test_what_was_put_off_is_there_for_who_listens_next(ends: Ends, leaving: str) -> None:
+    framed, there = ends
+    first, second = Slow(most=1 if leaving == "told" else 1000), Listener()
+    with anyio.fail_after(5):
+        await there.send(PREAMBLE + WELCOME.encode() + encoded(MANY))
+        async with anyio.create_task_group() as tasks:
+            if leaving == "told":
+                await framed.listen(first.consume)
+            else:
+                tasks.start_soon(framed.listen, first.consume)
+                await first.until(1)
+            tasks.cancel_scope.cancel()
+        heard = first.heard.copy()
+        assert 1 < len(heard) < len(MANY)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(framed.listen, second.consume)
+            await second.until(len(MANY) + 1 - len(heard))
+            tasks.cancel_scope.cancel()
+    assert heard == first.heard
+    assert [*heard, *second.heard] == [WELCOME, *MANY]
+
+
+@pytest.mark.parametrize("end", ["broken", "over"])
+async def test_the_end_comes_behind_what_was_put_off(ends: Ends, end: str) -> None:
+    framed, there = ends
+    slow = Slow()
+    with anyio.fail_after(5):
+        await there.send(PREAMBLE + WELCOME.encode() + encoded(MANY))
+        if end == "broken":
+            await there.send(Frame(Kind.HELLO).encode())
+            with pytest.raises(ProtocolError, match="HELLO"):
+                await framed.listen(slow.consume)
+        else:
+            there.send_eof()
+            await framed.listen(slow.consume)
+    assert slow.heard == [WELCOME, *MANY]
