@@ -12,6 +12,7 @@ from typing import Final, cast
 from cqrsbus.bus.plain_model import PlainModel, plain_model
 from cqrsbus.bus.shapes import (
     SCALARS,
+    Leaf,
     Schema,
     Schemas,
     choices,
@@ -38,6 +39,12 @@ _JSON_ALIKE: Final = frozenset({
 _OPEN: Final = _STRUCTURE | SCALARS.keys() | {"enum", "function-before", "function-after", "function-wrap"}
 #: Types that run nothing of the application's when they are read, if what they are made of does not; see `_asks`.
 _INERT: Final = (_STRUCTURE | SCALARS.keys() | {"enum"}) - {"json"}
+#: Types that are something simpler on the wire, and that Python values of that are not taken for by a strict type: it
+#: reads them from JSON.
+_SIMPLER_ON_THE_WIRE: Final = frozenset(
+    {kind for kind, (form, _) in SCALARS.items() if form == "text"} - {"str"}
+    | {"tuple", "set", "frozenset", "enum", "dataclass"}
+)
 _NAMING: Final = frozenset({"validate_by_alias", "validate_by_name", "loc_by_alias"})
 _INNER: Final = ("schema", "items_schema", "keys_schema", "values_schema", "extras_schema")
 
@@ -74,10 +81,19 @@ def examine(root: Schema, *, base64: bool) -> TypeFacts:
         base64: Whether bytes outside of any class are read as base64 in JSON.
     """
     walk = _Walk(Schemas(root))
-    walk.visit(root, "", base64=base64)
+    walk.visit(root, "", base64=base64, strict=False)
+    walk.check_strictness()
     walk.found.datetime_fields = datetime_fields(walk.schemas)
     walk.found.plain_model = plain_model(walk.schemas)
     return walk.found
+
+
+def _is_numeric_constant(key: Leaf) -> bool:
+    """Whether a key is one of some values that are no texts, and are compared as they are."""
+    schema = key.schema
+    return key.form != "text" and (
+        schema["type"] == "literal" or (schema["type"] == "enum" and "sub_type" not in schema)
+    )
 
 
 def _allows_more(schema: Schema, config: Schema) -> bool:
@@ -118,17 +134,28 @@ class _Walk:
     def __init__(self, schemas: Schemas) -> None:
         self.schemas = schemas
         self.found = TypeFacts()
-        self._seen: set[tuple[str, bool]] = set()
+        self._seen: set[tuple[str, bool, bool]] = set()
         self._models = 0
+        #: What can be read from JSON alone, if there is such a part.
+        self._json_only = ""
 
-    def visit(self, schema: Schema, path: str, *, base64: bool) -> None:
+    def visit(self, schema: Schema, path: str, *, base64: bool, strict: bool) -> None:
         config: Schema = schema.get("config") or {}
         if "config" in schema:
-            base64 = config.get("val_json_bytes") == "base64"
-        self._note_facts(schema, config, strict=schema.get("strict") is True or bool(config.get("strict")))
+            base64, strict = config.get("val_json_bytes") == "base64", bool(config.get("strict"))
+        itself = bool(schema.get("strict", strict))
+        self._note_facts(schema, config, strict=itself)
         self._note_flaws(schema, path, base64=base64)
-        for name, child in self._children(schema, base64=base64):
-            self.visit(child, ".".join(filter(None, (path, name))), base64=base64)
+        if itself and schema["type"] in _SIMPLER_ON_THE_WIRE:
+            self._json_only = self._json_only or f"{path or 'the type'} is a strict {schema['type']}"
+        for name, child in self._children(schema, base64=base64, strict=strict):
+            self.visit(child, ".".join(filter(None, (path, name))), base64=base64, strict=strict)
+
+    def check_strictness(self) -> None:
+        """Refuse what can be read neither as it is nor by way of JSON."""
+        if self._json_only and self.found.json_flaw:
+            flaw = f"{self._json_only}, which is read by way of JSON, but {self.found.json_flaw}"
+            self.found.flaw = self.found.flaw or flaw
 
     def _note_facts(self, schema: Schema, config: Schema, *, strict: bool) -> None:
         kind: str = schema["type"]
@@ -178,6 +205,10 @@ class _Walk:
             self._object(f"has {unhashable} as a key, and keys are plain values", path)
         if refused := next((key.name for key in keys if key.form in ("null", "bin", "float")), None):
             self._object(f"has {refused} as a key, and JSON's keys are text", path, json=True)
+        if constant := next((key.name for key in keys if _is_numeric_constant(key)), None):
+            self._object(
+                f"has {constant} as a key, and JSON's keys are text, which it is not read from", path, json=True
+            )
         if len({key.identity for key in keys}) > 1:
             self._object("has keys of several types, and JSON's keys are all text", path, json=True)
 
@@ -189,10 +220,10 @@ class _Walk:
             if written != name and written not in paths and [written] not in paths:
                 self._object(f"is written as {written!r} and read under another alias", f"{path}.{name}".lstrip("."))
 
-    def _children(self, schema: Schema, *, base64: bool) -> Iterator[tuple[str, Schema]]:
+    def _children(self, schema: Schema, *, base64: bool, strict: bool) -> Iterator[tuple[str, Schema]]:
         kind: str = schema["type"]
         if kind == "definition-ref":
-            place = (schema["schema_ref"], base64)
+            place = (schema["schema_ref"], base64, strict)
             if place not in self._seen:
                 self._seen.add(place)
                 yield "", self.schemas.resolve(schema)

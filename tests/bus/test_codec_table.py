@@ -180,7 +180,8 @@ ROUND_TRIPS: list[tuple[Any, Any]] = [
     (dict[date, int], {date(2026, 1, 1): 1}),
     (dict[datetime, int], {NOON: 1}),
     (dict[Decimal, int], {Decimal("1.50"): 1}),
-    (dict[Colour, int], {Colour.RED: 1}),
+    (dict[Literal["a", "b"], int], {"a": 1}),
+    (dict[Level, int], {Level.LOW: 1}),
     (dict[Word, int], {Word.HELLO: 1}),
     (dict[Level, int], {Level.LOW: 1}),
     (dict[bool, int], {True: 1}),
@@ -227,6 +228,9 @@ ONLY_MSGPACK: list[tuple[Any, Any]] = [
     (dict[float, int], {1.5: 1}),
     (dict[bytes, int], {ANY_BYTES: 1}),
     (dict[int | None, int], {None: 1}),
+    (dict[Colour, int], {Colour.RED: 1}),
+    (dict[Colour, int], {Colour.ONE: 1}),
+    (dict[Literal[1, 2], int], {1: 1}),
 ]
 
 ONLY_JSON: list[tuple[Any, Any]] = [(int, 2**64), (int, -(10**30)), (list[int], [2**80])]

@@ -130,6 +130,54 @@ def test_strictness_is_found_at_any_depth(declared: Any, strict: bool) -> None:
     assert found(dict[str, list[declared]]).strict is strict
 
 
+class Shade(Enum):
+    DARK = "dark"
+
+
+@pytest.mark.parametrize("simpler", [datetime, UUID, tuple[int, int], set[int], Shade])
+def test_what_a_strict_type_reads_from_json_alone_cannot_stand_beside_what_json_lacks(simpler: Any) -> None:
+    class Both(BaseModel):
+        model_config = ConfigDict(strict=True)
+        data: bytes
+        at: simpler | None
+
+    class Readable(Both):
+        model_config = ConfigDict(val_json_bytes="base64", ser_json_bytes="base64")
+
+    class StrictBytes(BaseModel):
+        data: bytes = Field(strict=True)
+        at: simpler
+
+    class StrictOther(BaseModel):
+        data: bytes
+        at: simpler = Field(strict=True)
+
+    assert found(Both).flaw.startswith("at is a strict ")
+    assert "data is bytes" in found(Both).flaw
+    assert found(list[Both]).flaw
+    assert found(StrictOther).flaw
+    assert not found(Readable).flaw
+    assert not found(StrictBytes).flaw
+
+
+def test_nor_can_a_dataclass_in_a_strict_type() -> None:
+    class Both(BaseModel):
+        model_config = ConfigDict(strict=True)
+        data: bytes
+        at: Standard
+
+    assert found(Both).flaw.startswith("at is a strict dataclass")
+
+
+def test_what_msgpack_has_a_form_for_a_strict_type_reads_beside_bytes() -> None:
+    class Plain(BaseModel):
+        model_config = ConfigDict(strict=True)
+        data: bytes
+        rest: dict[str, list[int | str | float | bool | None]]
+
+    assert not found(Plain).flaw
+
+
 def test_dataclasses_of_the_standard_library_are_found() -> None:
     assert found(list[Standard]).has_stdlib_dataclass
     assert not found(list[Checked]).has_stdlib_dataclass
