@@ -14,11 +14,11 @@ class Counters:
         delivered: DELIVER frames emitted.
         replied: Replies that reached their caller.
         rejected: Requests refused.
-        expired: Requests whose deadline passed.
-        cancelled: Requests whose caller left.
+        expired: Requests whose deadline passed, and events that were no longer worth starting when their turn came.
+        cancelled: Requests whose caller left, or lost its connection.
         late_replies: Replies to nobody: the caller had its answer, gave up, or left.
         stale_settlements: ACKs and NACKs for deliveries already settled.
-        dropped_events: Events dropped because a stalled group's queue was full.
+        dropped_events: Events dropped because a queue was full or stood still: those that waited, and those that came.
         lost_commands: Commands in the hands of a handler whose connection was lost.
     """
 

@@ -64,10 +64,14 @@ class Courier:
             job = rest
         # Near the bound they are looked at one by one.
         for each in job.singles() if job.count > 1 and self._exceeds(group, job) else (job,):
-            if self.is_full(group, each):
-                self._overflow(group)
-                return False
-            group.enqueue(each)
+            if group.is_cut_off:
+                self._counters.dropped_events += each.count
+            elif self.is_full(group, each):
+                self._overflow(group, each)
+            else:
+                group.enqueue(each)
+        if group.is_cut_off:
+            return False
         if job.request is not None:
             job.request.waits_in = (group, job)
         return False
@@ -180,6 +184,8 @@ class Courier:
         if job.request is not None:
             # Its caller is told when the deadline comes up in the heap.
             job.request.waits_in = None
+        else:
+            self._counters.expired += job.count
         return None
 
     def _give_what_fits(self, group: ConsumerGroup, member: Subscription, job: Job, now: float) -> Job | None:
@@ -249,8 +255,9 @@ class Courier:
             or group.waiting * share >= self._limits.congested_messages
         )
 
-    def _overflow(self, group: ConsumerGroup) -> None:
+    def _overflow(self, group: ConsumerGroup, job: Job) -> None:
         if group.is_broadcast:
+            self._counters.dropped_events += job.count
             self._cut_off(group)
             return
         raise self.too_many(group)

@@ -72,10 +72,11 @@ class FanOut:
             for single in singles:
                 job = single if group.is_broadcast else Job(single.content, peer.stamp, deadline, Flag.NEEDS_ACK)
                 self._offer(peer, group, job, now)
-                if group.is_cut_off:
-                    break
 
     def _offer(self, peer: Peer, group: ConsumerGroup, job: Job, now: float) -> None:
+        if group.is_cut_off:
+            self._counters.dropped_events += job.count
+            return
         try:
             given = self._courier.offer(group, job, now)
         except QueueFullError:

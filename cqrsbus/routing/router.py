@@ -92,6 +92,7 @@ class Router:
         """A client is gone: drop what is kept for it and tell who waited for it."""
         peer = self._peers.pop(number)
         self._courier.forget(peer)
+        self.counters.cancelled += len(peer.requests)
         for request in list(peer.requests.values()):
             self._requests.cancel(request)
         self._leave_all(peer, now)

@@ -2,8 +2,8 @@
 
 The rules:
 
-1. Literal topics are one dictionary look-up; wildcard patterns are a tree by token. The cost of a match
-   depends on the patterns that match, never on how many exist.
+1. Literal topics are one dictionary look-up; wildcard patterns are a tree by token. The cost of a match depends on
+   the patterns that match, or match the beginning of the topic, never on how many exist.
 2. Answers are remembered, so that the usual case is one look-up; the memory is bounded and is dropped when
    any pattern comes or goes.
 3. Only valid topics are remembered: whoever floods us with bad ones pays for the check each time.

@@ -78,6 +78,7 @@ class Model(RequestModel):
             if self.offer(group, message):
                 pass
             elif group.is_broadcast:
+                self.count("dropped_events")
                 self.cut_off(group)
             else:
                 self.count("dropped_events")
@@ -90,11 +91,12 @@ class Model(RequestModel):
         """The same as each of them by itself, but that all is given when all has been looked at."""
         for group in groups:
             credit, waiting = Credit(group), list(group.pending)
-            for message in messages:
+            for place, message in enumerate(messages):
                 if not waiting and credit.take(message.size):
                     group.pending.append(message)
                 elif waiting and self.is_full(waiting, message):
                     if group.is_broadcast:
+                        self.count("dropped_events", len(messages) - place)
                         self.cut_off(group, waiting)
                         waiting = []
                         break
@@ -172,6 +174,7 @@ class Model(RequestModel):
 
     def remove(self, client: Client) -> None:
         del self.clients[client.number]
+        self.count("cancelled", len(client.requests))
         for request in list(client.requests.values()):
             self.abandon(request)
         for group in self.groups:
@@ -225,13 +228,19 @@ class Model(RequestModel):
         member.last_turn = self.turn
         self.take(client, member, message, frame)
 
+    def skip_expired(self, group: Group) -> None:
+        for message in group.skip_expired(self.now):
+            # Of all others the caller is told.
+            if message.verb == Kind.PUBLISH:
+                self.count("expired")
+
     def next_for(self, member: Member) -> Message:
         """What this member must be given now, if anything."""
         member.skip_expired(self.now)
         if member.addressed:
             return member.addressed.pop(0)
         group = member.group
-        group.skip_expired(self.now)
+        self.skip_expired(group)
         assert group.pending, "nothing waits for this group"
         message = group.pending.pop(0)
         message.returned = False
@@ -304,5 +313,5 @@ class Model(RequestModel):
                 member.skip_expired(self.now)
                 assert not member.addressed, f"{len(member.addressed)} messages wait for a member that has credit"
         if any(member.has_credit for member in group.members):
-            group.skip_expired(self.now)
+            self.skip_expired(group)
             assert not group.pending, f"{len(group.pending)} messages wait although a member has credit"

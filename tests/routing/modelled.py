@@ -65,10 +65,13 @@ class Group:
     def is_broadcast(self) -> bool:
         return self.kind == "event" and not self.name
 
-    def skip_expired(self, now: float) -> None:
+    def skip_expired(self, now: float) -> list[Message]:
+        """Take those out that are first in line and too late."""
+        skipped = list[Message]()
         while self.pending and self.pending[0].has_expired(now):
-            self.pending.pop(0)
+            skipped.append(self.pending.pop(0))
             self.last_progress = now
+        return skipped
 
 
 @dataclass(eq=False)

@@ -118,7 +118,8 @@ def test_who_cannot_take_a_batch_is_cut_off_once(scenario: Scenario, batches: bo
     told = scenario.take(LISTENER)
     assert [frame.kind for frame in told] == [Kind.DELIVER, Kind.ERROR]
     assert told[-1].detail == Code.SLOW_CONSUMER
-    assert scenario.router.counters.dropped_events == 3
+    # Those that waited, the one that found no room, and those behind it.
+    assert scenario.router.counters.dropped_events == 59
 
 
 def test_a_group_loses_what_its_queue_does_not_take(scenario: Scenario) -> None:
@@ -136,3 +137,23 @@ def test_a_malformed_batch_ends_the_connection_and_reaches_nobody(scenario: Scen
     (told,) = scenario.take(PUBLISHER)
     assert (told.kind, told.detail) == (Kind.ERROR, Code.BAD_FRAME)
     assert scenario.take(LISTENER) == []
+
+
+def test_an_event_whose_time_was_over_when_its_turn_came_is_counted() -> None:
+    scenario = Scenario("orders", "stock")
+    scenario.subscribe(2, 1, "event", "t", group="g", messages=1)
+    for _ in range(3):
+        scenario.send(1, Kind.PUBLISH, "t", ttl=10)
+    scenario.wait(1.0)
+    scenario.say(2, Frame(Kind.ACK, id=1))
+    counters = scenario.router.counters
+    assert (counters.delivered, counters.expired, counters.dropped_events) == (1, 2, 0)
+
+
+def test_what_comes_for_one_who_was_cut_off_is_counted() -> None:
+    scenario = Scenario("orders", "stock", max_queue_messages=2)
+    scenario.subscribe(2, 1, "event", "t", messages=1)
+    for _ in range(6):
+        scenario.send(1, Kind.PUBLISH, "t")
+    counters = scenario.router.counters
+    assert (counters.published, counters.delivered, counters.dropped_events) == (6, 1, 5)

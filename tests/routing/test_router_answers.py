@@ -250,3 +250,10 @@ def test_an_answered_message_is_kept_by_nothing() -> None:
         assert sys.getrefcount(question) == ours
     finally:
         gc.enable()
+
+
+def test_whose_connection_is_lost_counts_as_one_who_left() -> None:
+    scenario = asked()
+    scenario.send(ASKER, Kind.ASK, "t", id=10)
+    scenario.leave(ASKER)
+    assert scenario.router.counters.cancelled == 2
