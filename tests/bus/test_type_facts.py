@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
 import pytest
@@ -134,48 +134,46 @@ class Shade(Enum):
     DARK = "dark"
 
 
+T = TypeVar("T")
+
+
+class StrictBoth(BaseModel, Generic[T]):
+    model_config = ConfigDict(strict=True)
+    data: bytes
+    at: T
+
+
+class StrictInBase64(StrictBoth[T], Generic[T]):
+    model_config = ConfigDict(val_json_bytes="base64", ser_json_bytes="base64")
+
+
+class StrictBytes(BaseModel, Generic[T]):
+    data: bytes = Field(strict=True)
+    at: T
+
+
+class StrictOther(BaseModel, Generic[T]):
+    data: bytes
+    at: T = Field(strict=True)
+
+
 @pytest.mark.parametrize("simpler", [datetime, UUID, tuple[int, int], set[int], Shade])
 def test_what_a_strict_type_reads_from_json_alone_cannot_stand_beside_what_json_lacks(simpler: Any) -> None:
-    class Both(BaseModel):
-        model_config = ConfigDict(strict=True)
-        data: bytes
-        at: simpler | None
-
-    class Readable(Both):
-        model_config = ConfigDict(val_json_bytes="base64", ser_json_bytes="base64")
-
-    class StrictBytes(BaseModel):
-        data: bytes = Field(strict=True)
-        at: simpler
-
-    class StrictOther(BaseModel):
-        data: bytes
-        at: simpler = Field(strict=True)
-
-    assert found(Both).flaw.startswith("at is a strict ")
-    assert "data is bytes" in found(Both).flaw
-    assert found(list[Both]).flaw
-    assert found(StrictOther).flaw
-    assert not found(Readable).flaw
-    assert not found(StrictBytes).flaw
+    flaw = found(StrictBoth[simpler]).flaw
+    assert flaw.startswith("at is a strict ")
+    assert "data is bytes" in flaw
+    assert found(list[StrictBoth[simpler | None]]).flaw
+    assert found(StrictOther[simpler]).flaw
+    assert not found(StrictInBase64[simpler]).flaw
+    assert not found(StrictBytes[simpler]).flaw
 
 
 def test_nor_can_a_dataclass_in_a_strict_type() -> None:
-    class Both(BaseModel):
-        model_config = ConfigDict(strict=True)
-        data: bytes
-        at: Standard
-
-    assert found(Both).flaw.startswith("at is a strict dataclass")
+    assert found(StrictBoth[Standard]).flaw.startswith("at is a strict dataclass")
 
 
 def test_what_msgpack_has_a_form_for_a_strict_type_reads_beside_bytes() -> None:
-    class Plain(BaseModel):
-        model_config = ConfigDict(strict=True)
-        data: bytes
-        rest: dict[str, list[int | str | float | bool | None]]
-
-    assert not found(Plain).flaw
+    assert not found(StrictBoth[dict[str, list[int | str | float | bool | None]]]).flaw
 
 
 def test_dataclasses_of_the_standard_library_are_found() -> None:
