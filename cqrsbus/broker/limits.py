@@ -25,8 +25,8 @@ class BrokerLimits:
         write_timeout: Seconds without progress after which a client is cut off.
         max_frame: Bytes of a frame, at most 16 MiB.
         max_header: Bytes of a frame's header, from 256 to 65535.
-        max_outbox: Bytes that may wait to be sent to one client before it is cut off, at least 4096. However large, one
-            frame may wait.
+        max_outbox: Bytes that may wait to be sent to one client before it is cut off; never less than two of the
+            largest frames, whatever is said here.
         drain_timeout: Seconds that open requests have to finish when the broker stops.
         routing: Bounds of queues, subscriptions, requests and windows.
     """
@@ -47,14 +47,19 @@ class BrokerLimits:
             raise ValueError(f"max_frame is {self.max_frame} bytes; it must be from {MIN_FRAME} to {MAX_FRAME}")
         if not MIN_HEADER <= self.max_header <= MAX_HEADER:
             raise ValueError(f"max_header is {self.max_header} bytes; it must be from {MIN_HEADER} to {MAX_HEADER}")
-        if not self.max_outbox >= MIN_FRAME:
-            raise ValueError(f"max_outbox is {self.max_outbox} bytes; it must be at least {MIN_FRAME}")
         if not self.drain_timeout >= 0:
             raise ValueError(f"drain_timeout is {self.drain_timeout}; it must be 0 or more")
-        for name in ("max_connections", "max_opening", "handshake_timeout", "heartbeat", "write_timeout"):
+        for name in (
+            "max_connections", "max_opening", "max_outbox", "handshake_timeout", "heartbeat", "write_timeout",
+        ):  # fmt: skip
             # Not "<= 0": what is no number at all is neither.
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be more than 0")
+
+    @property
+    def most_waiting(self) -> int:
+        """Bytes that may wait to be sent to one client before it is cut off: a large frame and what follows, at least."""
+        return max(self.max_outbox, 2 * self.max_frame)
 
     @property
     def dead_after(self) -> float:

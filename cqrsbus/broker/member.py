@@ -36,7 +36,7 @@ class SocketMember:
         self._exchange = exchange
         self._finish = finish
         self._cut_off = cut_off
-        self._most = exchange.limits.max_outbox
+        self._most = exchange.limits.most_waiting
         self._unflushed = 0
         #: Its number in the exchange, once it takes part; 0 before.
         self.number = 0
@@ -49,9 +49,9 @@ class SocketMember:
         if frame.kind == _ERROR:
             self._finish()
         elif self._out.size > self._most and not self.ending:
-            # However large, one frame may wait; who is quick may have room for what was put before.
+            # Who is quick may have room for it.
             self.flush()
-            if self._out.size > max(self._most, frame.size):
+            if self._out.size > self._most:
                 self._cut_off()
         elif self._unflushed >= FRAMES_AT_ONCE:
             # Of much that is said together it gets the first part while the rest is looked at.

@@ -58,7 +58,7 @@ class Values(BaseModel):
     max_opening: PositiveInt = _LIMITS.max_opening
     max_frame: Annotated[int, Field(ge=MIN_FRAME, le=MAX_FRAME)] = _LIMITS.max_frame
     max_header: Annotated[int, Field(ge=MIN_HEADER, le=MAX_HEADER)] = _LIMITS.max_header
-    max_outbox: Annotated[int, Field(ge=MIN_FRAME)] = _LIMITS.max_outbox
+    max_outbox: PositiveInt = _LIMITS.max_outbox
     handshake_timeout: Seconds = _LIMITS.handshake_timeout
     heartbeat: Seconds = _LIMITS.heartbeat
     write_timeout: Seconds = _LIMITS.write_timeout

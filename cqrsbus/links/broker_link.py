@@ -182,7 +182,7 @@ class BrokerLink(BrokerCalls):
         call = self._calls.open(Verb.SUBSCRIBE, subscription.spec.pattern, timeout=None, deadline=math.inf)
         try:
             if self._forget(subscription, call.id):
-                with anyio.move_on_after(UNSUBSCRIBE_TIMEOUT), suppress(ConnectionLostError):
+                with anyio.move_on_after(UNSUBSCRIBE_TIMEOUT):
                     await call.end()
         finally:
             self._calls.close(call)

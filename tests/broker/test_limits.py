@@ -14,7 +14,9 @@ def test_the_frame_has_bounds(size: int) -> None:
         BrokerLimits(max_frame=size)
 
 
-@pytest.mark.parametrize("name", ["max_connections", "max_opening", "handshake_timeout", "heartbeat", "write_timeout"])
+@pytest.mark.parametrize(
+    "name", ["max_connections", "max_opening", "max_outbox", "handshake_timeout", "heartbeat", "write_timeout"]
+)
 def test_what_must_be_positive(name: str) -> None:
     for value in (0, math.nan):
         with pytest.raises(ValueError, match=f"{name} is {value}"):
@@ -27,9 +29,9 @@ def test_the_header_has_bounds(size: int) -> None:
         BrokerLimits(max_header=size)
 
 
-def test_a_welcome_fits_into_what_may_wait() -> None:
-    with pytest.raises(ValueError, match=f"max_outbox is {MIN_FRAME - 1} bytes"):
-        BrokerLimits(max_outbox=MIN_FRAME - 1)
+@pytest.mark.parametrize(("outbox", "most"), [(1, 10_000), (9_999, 10_000), (10_001, 10_001)])
+def test_two_of_the_largest_frames_may_wait(outbox: int, most: int) -> None:
+    assert BrokerLimits(max_frame=5_000, max_outbox=outbox).most_waiting == most
 
 
 @pytest.mark.parametrize("seconds", [-1, math.nan])

@@ -3,7 +3,7 @@
 import pytest
 
 from cqrsbus.broker.exchange import Exchange
-from cqrsbus.broker.limits import BrokerLimits
+from cqrsbus.broker.limits import MIN_FRAME, BrokerLimits
 from cqrsbus.broker.member import SocketMember
 from cqrsbus.transports.outbox import FRAMES_AT_ONCE, Outbox
 from cqrsbus.transports.send_buffer import WRITE_SIZE
@@ -51,7 +51,7 @@ class Slow:
         self.is_cut_off = False
         self.taken = 0
         self.out = Outbox(self._send, lambda: None, lambda _: None)
-        exchange = Exchange(BrokerLimits(max_outbox=most))
+        exchange = Exchange(BrokerLimits(max_frame=MIN_FRAME, max_outbox=most))
         self.member = SocketMember(self.out, exchange, lambda: None, self._cut_off)
 
     def _send(self) -> None:
@@ -64,21 +64,18 @@ class Slow:
         self.member.put(Frame(Kind.DELIVER, tail=bytes(size - HEAD_SIZE)))
 
 
-def test_a_frame_that_is_larger_than_may_wait_may_wait_alone() -> None:
-    client = Slow(most=5000)
-    client.put(9000)
-    assert not client.is_cut_off
-    client.put(100)
-    assert client.is_cut_off
-
-
 def test_who_takes_what_was_put_before_is_not_cut_off() -> None:
-    client = Slow(most=5000)
-    client.taken = 4000
+    client = Slow(most=2 * MIN_FRAME)
+    client.taken = MIN_FRAME
     for _ in range(5):
-        client.put(4000)
+        client.put(MIN_FRAME)
     assert not client.is_cut_off
-    client.taken = 0
-    client.put(4000)
-    client.put(4000)
+
+
+def test_who_takes_nothing_is_cut_off_when_more_waits_than_may() -> None:
+    client = Slow(most=2 * MIN_FRAME)
+    for _ in range(2):
+        client.put(MIN_FRAME)
+    assert not client.is_cut_off
+    client.put(HEAD_SIZE)
     assert client.is_cut_off
