@@ -58,7 +58,7 @@ class BrokerLimits:
 
     @property
     def most_waiting(self) -> int:
-        """Bytes that may wait to be sent to one client before it is cut off: a large frame and what follows, at least."""
+        """Bytes that may wait to be sent to one client before it is cut off: a large frame and what follows fit in."""
         return max(self.max_outbox, 2 * self.max_frame)
 
     @property
